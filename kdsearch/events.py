@@ -1,0 +1,206 @@
+"""What happens during a run, as frozen records.
+
+The journal keeps them, the display prints them, the summary is read off them. `Event` subclasses
+carry the fields of one kind of event; `Record` is an event with its place in the journal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, ClassVar
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened, to the run, a size or a trial."""
+
+    kinds: ClassVar[dict[str, type[Event]]] = {}
+
+    size: str | None = None
+    trial: str | None = None
+
+    def __init_subclass__(cls) -> None:
+        Event.kinds[event_name(cls)] = cls
+
+    @property
+    def name(self) -> str:
+        """The name in the journal, such as `trial_started`."""
+        return event_name(type(self))
+
+
+def event_name(kind: type[Event]) -> str:
+    """Return the journal's name of an event class: `TrialStarted` is `trial_started`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted(Event):
+    """A run began or was resumed."""
+
+    run: str
+    plan: Mapping[str, Any]
+    """What the run is going to do: sizes, configurations, margin, planned costs."""
+    resumed: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class TeacherReady(Event):
+    """The teacher is fine-tuned, has answered dev, and its signals are stored."""
+
+    model: str
+    parameters: int | None
+    score: float
+    items: int
+    chance: Mapping[str, float]
+    """`majority_score`, `p_value` and, with choices, `uniform_score`."""
+    informative: bool
+    flops: Mapping[str, float]
+    """`fine_tune`, `signals` and `evaluation`, in floating-point operations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStarted(Event):
+    """A student began to train."""
+
+    index: int | None
+    """The configuration's index; None for the baseline."""
+    seed: int
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialProgress(Event):
+    """A student reported on its way."""
+
+    step: int
+    total_steps: int
+    score: float | None = None
+    student_only: int | None = None
+    teacher_only: int | None = None
+    items: int | None = None
+    losses: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFinished(Event):
+    """A student is trained and has answered dev."""
+
+    index: int | None
+    seed: int
+    config: Mapping[str, Any]
+    score: float
+    student_only: int
+    """Dev items that the student has right and the teacher wrong."""
+    teacher_only: int
+    items: int
+    flops: Mapping[str, float]
+    """`training` and `evaluation`, in floating-point operations."""
+    untrained_score: float | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialStopped(Event):
+    """A trial ended early: its size is decided or its case is futile."""
+
+    index: int | None
+    seed: int
+    reason: str
+    step: int = 0
+    flops: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialFailed(Event):
+    """A trial raised or gave no finite loss; the search goes on without it."""
+
+    index: int | None
+    seed: int
+    error: str
+    """The last line of what went wrong."""
+    flops: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SizeDecided(Event):
+    """Dev settled a size, or confirm gave its verdict.
+
+    A pass on dev carries the verdict `undecided`: only confirm can make it a match.
+    """
+
+    verdict: str
+    decided_on: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmOpened(Event):
+    """The sizes that confirm may test and the error share of each, before it is read."""
+
+    sizes: tuple[str, ...]
+    alphas: tuple[float, ...]
+    fingerprint: str
+    """A hash of the confirm items, so that later runs can see that they were used."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", tuple(self.sizes))
+        object.__setattr__(self, "alphas", tuple(self.alphas))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmTested(Event):
+    """One declared size was tested on confirm."""
+
+    student_only: int
+    teacher_only: int
+    items: int
+    student_score: float
+    teacher_score: float
+    difference: float
+    lower_bound: float
+    upper_bound: float
+    p_value: float
+    verdict: str
+    flops: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFinished(Event):
+    """The run has its answer."""
+
+    outcome: str
+    sentence: str
+    """The answer in one sentence."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Record:
+    """An event with its place in the journal."""
+
+    sequence: int
+    time: float
+    event: Event
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the journal's line as a dictionary."""
+        head = {"schema": SCHEMA, "sequence": self.sequence, "time": self.time}
+        return {**head, "event": self.event.name, **asdict(self.event)}
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> Record:
+        """Read a journal line; fields that a newer version added are left out.
+
+        Raises:
+            ValueError: If the line is of an unknown schema or event.
+        """
+        if line.get("schema") != SCHEMA or line.get("event") not in Event.kinds:
+            raise ValueError(f"not a journal line of schema {SCHEMA}: event {line.get('event')!r}")
+        kind = Event.kinds[line["event"]]
+        known = {entry.name for entry in fields(kind)}
+        values = {key: value for key, value in line.items() if key in known}
+        return cls(line["sequence"], line["time"], kind(**values))

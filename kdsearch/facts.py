@@ -1,0 +1,158 @@
+"""What can be known of a model without torch.
+
+Counts of stored models come from the safetensors header; counts of models that do not exist yet
+come from one formula per family.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdsearch.errors import ModelError
+
+Config = Mapping[str, Any]
+
+LARGEST_HEADER = 100_000_000
+"""Bytes; the safetensors library refuses longer headers too."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """The measures of one model."""
+
+    path: str | None
+    family: str
+    config: Mapping[str, Any]
+    parameters: int
+    embedding_parameters: int
+    """Of the input embedding table alone."""
+    vocabulary: int
+    layers: int
+    hidden: int
+    head_tied: bool
+
+    @property
+    def compute_parameters(self) -> int:
+        """Parameters that multiply activations: a look-up does not, a tied head does."""
+        return self.parameters - (0 if self.head_tied else self.embedding_parameters)
+
+    @property
+    def encoder_decoder(self) -> bool:
+        """Whether the model reads its source by a separate encoder."""
+        return self.family == "t5"
+
+
+def _t5_parameters(config: Config, head_tied: bool) -> int:
+    """Count T5's parameters (Raffel et al. 2020; layer norms have no bias)."""
+    width, heads = config["d_model"], config["num_heads"]
+    attention = 4 * width * heads * config["d_kv"] + width
+    matrices = 3 if str(config.get("feed_forward_proj", "relu")).startswith("gated") else 2
+    feed_forward = matrices * width * config["d_ff"] + width
+    encoder_layers = config["num_layers"]
+    decoder_layers = config.get("num_decoder_layers") or encoder_layers
+    blocks = encoder_layers * (attention + feed_forward)
+    blocks += decoder_layers * (2 * attention + feed_forward)
+    biases = 2 * config.get("relative_attention_num_buckets", 32) * heads
+    embeddings = config["vocab_size"] * width * (1 if head_tied else 2)
+    return int(embeddings + blocks + biases + 2 * width)
+
+
+def _llama_parameters(config: Config, head_tied: bool) -> int:
+    """Count Llama's parameters (Touvron et al. 2023), with grouped key-value heads."""
+    width, heads = config["hidden_size"], config["num_attention_heads"]
+    head_width = config.get("head_dim") or width // heads
+    groups = config.get("num_key_value_heads") or heads
+    queries, keys = heads * head_width, groups * head_width
+    attention = 2 * width * queries + 2 * width * keys
+    if config.get("attention_bias"):
+        attention += queries + 2 * keys + width
+    feed_forward = 3 * width * config["intermediate_size"]
+    if config.get("mlp_bias"):
+        feed_forward += 2 * config["intermediate_size"] + width
+    blocks = config["num_hidden_layers"] * (attention + feed_forward + 2 * width)
+    embeddings = config["vocab_size"] * width * (1 if head_tied else 2)
+    return int(embeddings + blocks + width)
+
+
+FAMILIES: Mapping[str, Callable[[Config, bool], int]] = {
+    "t5": _t5_parameters,
+    "llama": _llama_parameters,
+}
+"""Families whose parameters can be counted from a configuration."""
+
+
+def facts_of_config(config: Config, *, head_tied: bool, path: str | None = None) -> ModelFacts:
+    """Return the facts of a model that need not exist yet.
+
+    Args:
+        config: As in a model folder's `config.json`; `model_type` names the family.
+        head_tied: Whether the output head shares the embedding table.
+        path: Where the model lies or will lie.
+
+    Raises:
+        ModelError: If the family has no formula.
+    """
+    family = str(config.get("model_type"))
+    if family not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        raise ModelError(f"cannot count parameters of family '{family}'; known: {known}")
+    width = config["d_model"] if family == "t5" else config["hidden_size"]
+    layers = config["num_layers"] if family == "t5" else config["num_hidden_layers"]
+    return ModelFacts(
+        path=path,
+        family=family,
+        config=config,
+        parameters=FAMILIES[family](config, head_tied),
+        embedding_parameters=config["vocab_size"] * width,
+        vocabulary=config["vocab_size"],
+        layers=layers,
+        hidden=width,
+        head_tied=head_tied,
+    )
+
+
+def facts_of_folder(folder: Path) -> ModelFacts:
+    """Return the facts of a stored model, counted from its safetensors headers.
+
+    Raises:
+        ModelError: If the folder is no model folder, or stores no safetensors.
+    """
+    if not (folder / "config.json").is_file():
+        raise ModelError("no model folder: config.json is missing", where=str(folder))
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise ModelError(
+            "no model folder: it holds no .safetensors file",
+            where=str(folder),
+            fix="save the model with save_pretrained",
+        )
+    config = json.loads((folder / "config.json").read_text(encoding="utf8"))
+    shapes: dict[str, list[int]] = {}
+    for file in weights:
+        shapes |= _tensor_shapes(file)
+    if "shared.weight" in shapes:  # T5 may store the shared table once for each stack
+        for copy in ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight"):
+            shapes.pop(copy, None)
+    derived = facts_of_config(config, head_tied="lm_head.weight" not in shapes, path=str(folder))
+    stored = sum(math.prod(shape) for shape in shapes.values())
+    return ModelFacts(**{**vars(derived), "parameters": stored})
+
+
+def _tensor_shapes(file: Path) -> dict[str, list[int]]:
+    """Read tensor shapes off a safetensors header (8-byte length, then JSON)."""
+    with file.open("rb") as stream:
+        head = stream.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
+        if not 0 < length <= LARGEST_HEADER:
+            raise ModelError("not a safetensors file", where=str(file))
+        try:
+            header = json.loads(stream.read(length))
+        except ValueError as error:
+            raise ModelError("its safetensors header is broken", where=str(file)) from error
+    return {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}

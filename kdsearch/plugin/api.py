@@ -1,0 +1,237 @@
+"""What a plugin author implements: `Domain`, `Loss` and `Ladder`, and the records they exchange.
+
+Nothing here imports torch; tensors and models appear only in annotations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict
+
+from kdsearch.facts import ModelFacts
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+API = 1
+"""The contract's number; a plugin module states it as `KDSEARCH_API`."""
+
+
+class Options(BaseModel):
+    """Base of a plugin's own part of the spec: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Answer(StrEnum):
+    """What kind of answer a domain asks for."""
+
+    CHOICE = "choice"
+    """One of the example's own options."""
+    LABEL = "label"
+    """One of the same few classes for every example."""
+    TEXT = "text"
+    """Free text."""
+    NUMBER = "number"
+    """A number, written as text."""
+
+
+class Use(StrEnum):
+    """What a domain's data suffice for."""
+
+    SEARCH = "search"
+    EVALUATE = "evaluate"
+    """Too few items, or none to train on: evaluation only."""
+
+
+class Signal(StrEnum):
+    """What a loss may need from the teacher."""
+
+    TOP_LOGITS = "top_logits"
+    HIDDEN_STATES = "hidden_states"
+    ATTENTION_RELATIONS = "attention_relations"
+    TEXT = "text"
+    CHOICE_SCORES = "choice_scores"
+
+
+@dataclass(frozen=True)
+class Example:
+    """One item of a domain, before it is formatted."""
+
+    id: str
+    """Stable between loads: splits and caches hang on it."""
+    question: str
+    answer: str | int
+    """A zero-based index into `choices` for choice and label domains, else text."""
+    aliases: tuple[str, ...] = ()
+    """Other texts that count as right."""
+    choices: tuple[str, ...] = ()
+    rationale: str | None = None
+    group: str | None = None
+    """The slice of the domain, for error analysis and balanced training."""
+    unit: str | None = None
+    """Items of one unit are not independent and stay in one split."""
+    split: str | None = None
+    """The official split, if the data have one."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """An example as the model sees it: `text` or `messages`, and the target to answer."""
+
+    target: str
+    text: str | None = None
+    messages: tuple[Mapping[str, str], ...] | None = None
+    choices: tuple[str, ...] = ()
+    """The strings to score, in the order of the example's choices."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A model's answer to one example."""
+
+    id: str
+    text: str
+    choice: int | None = None
+    scores: tuple[float, ...] = ()
+    """The log-likelihood of each choice, in the example's order."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A domain's judgement of predictions."""
+
+    per_item: Mapping[str, Sequence[float]]
+    """For each metric a value in 0..1 an item, in the order of the predictions."""
+    aggregates: Mapping[str, float] = field(default_factory=dict)
+    """Figures that are not a mean over items, such as macro-F1."""
+
+
+@runtime_checkable
+class Domain(Protocol):
+    """A dataset loader, a prompt formatter and a metric, by name and version."""
+
+    name: str
+    version: str
+    Options: type[BaseModel]
+    """Validates `domain.options` of the spec."""
+    answer: Answer
+    use: Use
+    metrics: Sequence[str]
+    """Metrics given an item at a time; the first is the primary one."""
+    aggregates: Sequence[str]
+    max_new_tokens: int
+    """The longest answer to generate, for text and number domains."""
+    stop: Sequence[str]
+    """Texts at which a generated answer ends."""
+
+    def load(self, options: Any) -> Iterable[Example]:
+        """Yield every example of every official split.
+
+        Raises:
+            DataError: If a file is missing or a line is malformed, naming file and line.
+        """
+
+    def format(self, example: Example, options: Any) -> Prompt:
+        """Turn an example into a prompt and its target."""
+
+    def score(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> Scores:
+        """Judge predictions; `examples[i]` is what `predictions[i]` answers."""
+
+
+class Shapes(NamedTuple):
+    """The measures of the models that a loss connects."""
+
+    student: ModelFacts
+    teachers: tuple[ModelFacts, ...]
+
+
+@dataclass(frozen=True)
+class TopLogits:
+    """A teacher's largest logits at the target positions."""
+
+    logits: Tensor
+    """(batch, targets, k), float32; unnormalised."""
+    ids: Tensor | None = None
+    """(batch, targets, k): vocabulary entries; None when k is the whole vocabulary in order."""
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """One micro-batch as a loss sees it.
+
+    `batch` is examples, `source` and `target` are padded lengths in tokens.
+    """
+
+    student_logits: Tensor
+    """(batch, target, vocabulary): the prediction *of* each target token."""
+    labels: Tensor
+    """(batch, target): gold token ids, -100 where padded."""
+    target_mask: Tensor
+    """(batch, target): true at real target tokens, read off the labels."""
+    source_mask: Tensor
+    """(batch, source): true at real source tokens."""
+    student_hidden: Mapping[str, Sequence[Tensor]]
+    """By stack (`encoder`, `decoder`), then by layer: (batch, tokens, width)."""
+    signals: Mapping[str, Any]
+    """By `Signal`: what the first teacher said, such as a `TopLogits`."""
+    window_counts: Mapping[str, Tensor]
+    """`target_tokens`, `source_tokens`, `examples` of the whole accumulation window."""
+    step: int
+    total_steps: int
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """A named term of the objective."""
+
+    name: str
+    version: str
+    Config: type[BaseModel]
+    """Validates the term's part of the spec, its `weight` left out."""
+    needs: Collection[Signal]
+
+    def build(self, config: Any, shapes: Shapes) -> nn.Module:
+        """Return a module whose `forward(LossInputs)` is a scalar.
+
+        The scalar is the sum over the micro-batch divided by the term's own window count, so that
+        it does not change with the split into micro-batches.
+        """
+
+
+@dataclass(frozen=True)
+class Size:
+    """A member of a ladder, with exact counts."""
+
+    name: str
+    parameters: int
+    embedding_parameters: int
+    recipe: Mapping[str, Any]
+    """What `Ladder.build` needs to make it; plain data."""
+
+
+class Student(NamedTuple):
+    """A model ready to train, with its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+
+
+@runtime_checkable
+class Ladder(Protocol):
+    """A way to make students of several sizes."""
+
+    name: str
+    Config: type[BaseModel]
+    """Validates `ladder` of the spec, its `kind` left out."""
+
+    def sizes(self, config: Any, teacher: ModelFacts) -> list[Size]:
+        """Return the sizes with exact parameter counts, without importing torch."""
+
+    def build(self, size: Size, config: Any, teacher: ModelFacts, seed: int) -> Student:
+        """Build the untrained student of one size."""
+

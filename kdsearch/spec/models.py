@@ -1,0 +1,305 @@
+"""The search as the user declares it, validated.
+
+`stages` is the only internal form: loading folds a spec that does not write it into one stage.
+Values that the search may choose are typed `Searchable`; `Stage.resolve` turns a stage and a
+configuration into `Settings`, in which every value is fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+
+from kdsearch.spec.space import Configuration, Space, parse_space
+
+
+class Strict(BaseModel):
+    """Base of every part of a spec: unknown keys are refused, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Open(BaseModel):
+    """Base of parts whose remaining keys a plugin validates."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
+
+    @property
+    def rest(self) -> dict[str, Any]:
+        """The keys that the plugin validates."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Precision(StrEnum):
+    """The number format of training."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls after warm-up."""
+
+    LINEAR = "linear"
+    COSINE = "cosine"
+    CONSTANT = "constant"
+
+
+class Training(Strict):
+    """How a model is trained."""
+
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    """Peak learning rate of AdamW."""
+    batch_size: int = Field(default=8, gt=0)
+    """Examples in one forward pass."""
+    gradient_accumulation: int = Field(default=1, gt=0)
+    """Forward passes before each optimiser step."""
+    max_steps: int = Field(default=1000, gt=0)
+    """Optimiser steps."""
+    schedule: Schedule = Schedule.LINEAR
+    """How the learning rate falls after warm-up."""
+    warmup: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Share of the steps over which the learning rate rises."""
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    """AdamW's decoupled weight decay."""
+    max_grad_norm: float = Field(default=1.0, gt=0.0)
+    """Gradients are scaled down to this norm."""
+    precision: Precision = Precision.AUTO
+    """bf16 where the device has it, else fp32, under `auto`."""
+    balance: Literal["none", "group"] = "none"
+    """Draw every group of the domain equally often, or every example."""
+    evaluations: int = Field(default=1, gt=0)
+    """How often dev is answered on the way, the end included."""
+
+
+def _searchable(model: type[BaseModel]) -> type[BaseModel]:
+    """Derive a model in which every number may also be a search space."""
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        numeric = field.annotation in (int, float)
+        fields[name] = (field.annotation, field)
+        if numeric:
+            described = Field(default=field.default, description=field.description)
+            limits = Annotated[field.annotation, *field.metadata]  # type: ignore[valid-type,name-defined]  # built at run time
+            fields[name] = (limits | Space, described)  # type: ignore[operator]  # built at run time
+    return create_model(f"Searchable{model.__name__}", __base__=Strict, **fields)
+
+
+if TYPE_CHECKING:
+    SearchableTraining = Strict
+else:
+    SearchableTraining = _searchable(Training)
+
+
+class DomainChoice(Strict):
+    """Which domain, with its own options."""
+
+    name: str
+    options: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class Splits(Strict):
+    """Which examples fit, steer and decide.
+
+    A whole number is a count of items, a number below 1 a share of those not yet taken by an
+    official split, `official:NAME` an official split, `rest` what the others leave.
+    """
+
+    train: str | float | int = "rest"
+    dev: str | float | int = 0.15
+    confirm: str | float | int = 0.3
+
+
+class Scratch(Strict):
+    """A teacher made from measures alone."""
+
+    family: Literal["t5"]
+    d_model: int = Field(gt=0)
+    d_ff: int = Field(gt=0)
+    layers: int = Field(gt=0)
+    heads: int = Field(gt=0)
+    d_kv: int | None = Field(default=None, gt=0)
+    """Width of one head; `d_model / heads` unless given."""
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+
+
+class Teacher(Strict):
+    """The frozen model whose signals are matched."""
+
+    model: str | None = None
+    """A model folder."""
+    scratch: Scratch | None = None
+    """A model made from measures; give `fine_tune` too."""
+    fine_tune: Training | None = None
+    """Train it on the domain first, once."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Teacher:
+        if (self.model is None) == (self.scratch is None):
+            raise ValueError("give exactly one of model, scratch")
+        if self.scratch is not None and self.fine_tune is None:
+            raise ValueError("a scratch teacher knows nothing: give fine_tune too")
+        return self
+
+
+class LossTerm(Open):
+    """A term's weight; its other keys are the loss plugin's own."""
+
+    __pydantic_extra__: dict[str, Annotated[Any, BeforeValidator(parse_space)]] = Field(init=False)
+
+    weight: Annotated[float, Field(ge=0.0)] | Space = 1.0
+
+
+class LadderChoice(Open):
+    """The ladder's kind; its other keys are the ladder plugin's own."""
+
+    kind: str
+
+
+class PromptFormat(Strict):
+    """How examples become token ids."""
+
+    max_tokens: int = Field(default=256, gt=0)
+    """Longest prompt; the target is never cut."""
+    truncate: Literal["error", "question"] = "error"
+    """Refuse longer prompts, or cut their question's end and count the cuts."""
+
+
+class Strategy(StrEnum):
+    """The order in which sizes are visited."""
+
+    BISECT = "bisect"
+    ASCEND = "ascend"
+    DESCEND = "descend"
+    EXHAUSTIVE = "exhaustive"
+
+
+class Search(Strict):
+    """How the ladder is searched."""
+
+    strategy: Strategy = Strategy.BISECT
+    """The order in which sizes are visited."""
+    configurations_per_size: int = Field(default=1, gt=0)
+    """Distilled trials a size, at most; the baseline comes on top."""
+    seed: int = Field(default=0, ge=0)
+    """Fixes splits, configurations and initial weights."""
+
+
+class Match(Strict):
+    """What counts as matching the teacher."""
+
+    metric: str
+    """A per-item metric of the domain."""
+    margin: float | None = Field(default=None, ge=0.0, lt=1.0)
+    """How far below the teacher still matches; 0.03 is three points."""
+    retain: float | None = Field(default=None, gt=0.0, le=1.0)
+    """The share of the teacher's score to keep, instead of a margin."""
+    confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
+    """One minus the chance of a false match."""
+
+    @model_validator(mode="after")
+    def _one_claim(self) -> Match:
+        if (self.margin is None) == (self.retain is None):
+            raise ValueError("give exactly one of margin, retain")
+        return self
+
+
+class Resources(Strict):
+    """What one trial occupies, and how many run at once."""
+
+    cpus: int = Field(default=1, gt=0)
+    """Cores and threads of a trial; another count is another rounding of the result."""
+    gpus: float = Field(default=0.0, ge=0.0)
+    """GPUs of a trial; fractions share one."""
+    max_concurrent: int | None = Field(default=None, gt=0)
+    """Trials at once; as many as fit unless given."""
+    max_failures: int = Field(default=1, ge=0)
+    """How often a trial whose worker died is started again."""
+
+
+class Settings(Strict):
+    """A stage with every searched value fixed: what one trial trains with."""
+
+    losses: Mapping[str, Mapping[str, Any]]
+    """By term: its `weight` and options."""
+    training: Training
+
+
+class Stage(Strict):
+    """One distillation: a domain, teachers, an objective and a budget."""
+
+    domain: DomainChoice
+    splits: Splits = Splits()
+    teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=1)
+    """The teacher, in a list."""
+    losses: Mapping[str, LossTerm] = Field(min_length=1)
+    """The terms of the objective by name."""
+    train: SearchableTraining = Field(default_factory=SearchableTraining)
+    """How students are trained."""
+
+    @cached_property
+    def spaces(self) -> dict[str, Space]:
+        """The searched values by path, in the order of the spec."""
+        found: dict[str, Space] = {}
+        for name, term in self.losses.items():
+            for key, value in {"weight": term.weight, **term.rest}.items():
+                if isinstance(value, Space):
+                    found[f"losses.{name}.{key}"] = value
+        for key in Training.model_fields:
+            value = getattr(self.train, key)
+            if isinstance(value, Space):
+                found[f"train.{key}"] = value
+        return found
+
+    def resolve(self, configuration: Configuration) -> Settings:
+        """Fix every searched value.
+
+        Raises:
+            KeyError: If the configuration misses a searched value.
+        """
+
+        def fixed(path: str, value: Any) -> Any:
+            return configuration[path] if isinstance(value, Space) else value
+
+        losses = {
+            name: {
+                key: fixed(f"losses.{name}.{key}", value)
+                for key, value in {"weight": term.weight, **term.rest}.items()
+            }
+            for name, term in self.losses.items()
+        }
+        train = {key: fixed(f"train.{key}", getattr(self.train, key)) for key in Training.model_fields}
+        return Settings(losses=losses, training=Training(**train))
+
+    def baseline(self, configuration: Configuration) -> Settings:
+        """Return the settings without teacher: the same training, `answer_ce` alone."""
+        settings = self.resolve(configuration)
+        alone = {**settings.losses.get("answer_ce", {}), "weight": 1.0}
+        return Settings(losses={"answer_ce": alone}, training=settings.training)
+
+
+class SearchSpec(Strict):
+    """The whole search."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """Names the run directory."""
+    stages: tuple[Stage, ...] = Field(min_length=1, max_length=1)
+    """The stage, in a list; its keys may stand at the top of the spec instead."""
+    ladder: LadderChoice
+    """How students of several sizes are made."""
+    match: Match
+    """What counts as matching the teacher."""
+    search: Search = Search()
+    prompt: PromptFormat = PromptFormat()
+    resources: Resources = Resources()
+
+    @property
+    def stage(self) -> Stage:
+        """The last stage: its domain and teacher decide."""
+        return self.stages[-1]

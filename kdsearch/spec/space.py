@@ -1,0 +1,132 @@
+"""Search spaces: values that the search chooses, and the configurations drawn from them.
+
+A configuration is a mapping from the path of a searched value, such as `train.learning_rate`, to
+the value drawn. Configuration `index` depends on the seed and the index alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import product
+from random import Random
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+Configuration = Mapping[str, Any]
+
+
+class _Space(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Choice(_Space):
+    """One of several values, each as likely."""
+
+    choice: tuple[Any, ...] = Field(min_length=1)
+
+    def draw(self, random: Random) -> Any:
+        """Draw a value."""
+        return self.choice[random.randrange(len(self.choice))]
+
+    @property
+    def edges(self) -> tuple[Any, ...]:
+        """Values whose validity stands for that of all."""
+        return self.choice
+
+
+class Grid(_Space):
+    """Every value in turn, in all combinations with the other grids."""
+
+    grid: tuple[Any, ...] = Field(min_length=1)
+
+    @property
+    def edges(self) -> tuple[Any, ...]:
+        """Values whose validity stands for that of all."""
+        return self.grid
+
+
+def _ordered(bounds: tuple[float, float]) -> tuple[float, float]:
+    if not (math.isfinite(bounds[0]) and math.isfinite(bounds[1]) and bounds[0] < bounds[1]):
+        raise ValueError(f"needs [low, high] with low < high, not {list(bounds)}")
+    return bounds
+
+
+def _positive(bounds: tuple[float, float]) -> tuple[float, float]:
+    if bounds[0] <= 0:
+        raise ValueError(f"needs a low bound above 0, not {bounds[0]}")
+    return bounds
+
+
+Bounds = Annotated[tuple[float, float], AfterValidator(_ordered)]
+
+
+class Uniform(_Space):
+    """Any number between two bounds, each as likely."""
+
+    uniform: Bounds
+
+    def draw(self, random: Random) -> float:
+        """Draw a value."""
+        return random.uniform(*self.uniform)
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """Values whose validity stands for that of all."""
+        return self.uniform
+
+
+class LogUniform(_Space):
+    """Any number between two positive bounds, each order of magnitude as likely."""
+
+    loguniform: Annotated[Bounds, AfterValidator(_positive)]
+
+    def draw(self, random: Random) -> float:
+        """Draw a value."""
+        low, high = self.loguniform
+        return min(high, max(low, math.exp(random.uniform(math.log(low), math.log(high)))))
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        """Values whose validity stands for that of all."""
+        return self.loguniform
+
+
+Space = Choice | Grid | Uniform | LogUniform
+
+SPACES: Mapping[str, type[Space]] = {
+    "choice": Choice,
+    "grid": Grid,
+    "uniform": Uniform,
+    "loguniform": LogUniform,
+}
+"""The forms by the key that a spec writes them with."""
+
+
+def is_space(value: Any) -> bool:
+    """Whether a raw value of a spec has the form of a space: one key, and it names one."""
+    return isinstance(value, Mapping) and len(value) == 1 and next(iter(value)) in SPACES
+
+
+def parse_space(value: Any) -> Any:
+    """Return the space that a raw value writes, or the value as it is."""
+    return SPACES[next(iter(value))].model_validate(value) if is_space(value) else value
+
+
+def draw(spaces: Mapping[str, Space], index: int, seed: int) -> Configuration:
+    """Draw configuration `index`.
+
+    Grids are walked in mixed-radix order by the index; every other value is drawn from a stream of
+    its own, so that adding a searched value leaves the others as they were.
+    """
+    grids = {path: space.grid for path, space in spaces.items() if isinstance(space, Grid)}
+    combination: Sequence[Any] = ()
+    if grids:
+        combinations = list(product(*grids.values()))
+        combination = combinations[index % len(combinations)]
+    values = dict(zip(grids, combination, strict=True))
+    for path, space in spaces.items():
+        if not isinstance(space, Grid):
+            values[path] = space.draw(Random(f"{seed}:{path}:{index}"))
+    return {path: values[path] for path in spaces}
