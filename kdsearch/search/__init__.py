@@ -1,0 +1,1 @@
+"""How a search decides: pure Python, without torch and without a cluster."""
