@@ -1,0 +1,229 @@
+"""What the summary table says, before it is drawn: rows, notes and closing lines.
+
+Everything is read off `summary.json`'s dictionary, so that terminal and page say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from kdsearch.report import numbers
+
+Summary = Mapping[str, Any]
+
+VERDICTS: Mapping[str, str] = {
+    "match": "match",
+    "no_match": "no match",
+    "undecided": "undecided",
+    "failed": "failed",
+    "not_visited": "not visited",
+}
+OUTCOMES: Mapping[str, str] = {
+    **VERDICTS,
+    "uninformative_teacher": "uninformative teacher",
+    "interrupted": "interrupted",
+}
+AT_LEAST, AT_MOST = "\N{GREATER-THAN OR EQUAL TO}", "\N{LESS-THAN OR EQUAL TO}"
+SHOWN_FAILURES = 5
+"""Failed trials listed under the table; the rest are counted."""
+
+
+class SizeRow(NamedTuple):
+    """A line of the summary table: the teacher's, or one size's."""
+
+    name: str
+    parameters: int | None
+    share: float | None
+    """Of the teacher's parameters."""
+    baseline: float | None
+    dev: float | None
+    confirm: float | None
+    interval: tuple[float, float] | None
+    """Around the confirm score, two-sided."""
+    difference: float | None
+    """Student minus teacher on confirm."""
+    lower_bound: float | None
+    upper_bound: float | None
+    verdict: str
+    decided_on: str | None
+    exploratory: bool
+    selected: bool
+
+    @property
+    def bound(self) -> str:
+        """The one-sided bound that decides: the upper one refuses, the lower one admits."""
+        if self.verdict == "no_match":
+            at_most = self.upper_bound
+            return numbers.NONE if at_most is None else f"{AT_MOST} {numbers.points(at_most)}"
+        at_least = self.lower_bound
+        return numbers.NONE if at_least is None else f"{AT_LEAST} {numbers.points(at_least)}"
+
+    @property
+    def verdict_text(self) -> str:
+        """The verdict in words, and where it fell."""
+        words = VERDICTS.get(self.verdict, self.verdict)
+        where = f" on {self.decided_on}" if self.decided_on and self.verdict == "no_match" else ""
+        return f"{words}{where}{' (exploratory)' if self.exploratory else ''}"
+
+
+class RunRow(NamedTuple):
+    """A line of the table of several runs."""
+
+    name: str
+    outcome: str
+    teacher_parameters: int | None
+    size: str | None
+    """The size that the run selected."""
+    parameters: int | None
+    share: float | None
+    difference: float | None
+    bound: str
+    share_of_grid: float | None
+    seconds: float
+
+
+def size_rows(summary: Summary) -> list[SizeRow]:
+    """Return the teacher's row and one for each size, the largest first."""
+    whole = summary["teacher"]["parameters"]
+    selected = (summary.get("selected") or {}).get("size")
+    sizes = sorted(summary["sizes"], key=lambda size: -int(size["parameters"]))
+    return [_teacher_row(summary["teacher"]), *(_size_row(size, whole, selected) for size in sizes)]
+
+
+def run_row(summary: Summary) -> RunRow:
+    """Return what a run found, in one line."""
+    chosen = next((row for row in size_rows(summary) if row.selected), None)
+    return RunRow(
+        name=summary["name"],
+        outcome=summary["outcome"],
+        teacher_parameters=summary["teacher"]["parameters"],
+        size=chosen.name if chosen else None,
+        parameters=chosen.parameters if chosen else None,
+        share=chosen.share if chosen else None,
+        difference=chosen.difference if chosen else None,
+        bound=chosen.bound if chosen else numbers.NONE,
+        share_of_grid=summary["cost"]["share_of_grid"],
+        seconds=summary["cost"]["wall_seconds"],
+    )
+
+
+def _teacher_row(teacher: Mapping[str, Any]) -> SizeRow:
+    confirm = teacher.get("confirm") or {}
+    return SizeRow(
+        name="teacher",
+        parameters=teacher["parameters"],
+        share=None,
+        baseline=None,
+        dev=(teacher.get("dev") or {}).get("score"),
+        confirm=confirm.get("score"),
+        interval=_pair(confirm.get("ci")),
+        difference=None,
+        lower_bound=None,
+        upper_bound=None,
+        verdict="",
+        decided_on=None,
+        exploratory=False,
+        selected=False,
+    )
+
+
+def _size_row(size: Mapping[str, Any], whole: int | None, selected: str | None) -> SizeRow:
+    confirm = size.get("confirm") or {}
+    return SizeRow(
+        name=size["size"],
+        parameters=size["parameters"],
+        share=size["parameters"] / whole if whole else None,
+        baseline=(size.get("baseline") or {}).get("score"),
+        dev=(size.get("dev") or {}).get("score"),
+        confirm=confirm.get("score"),
+        interval=_pair(confirm.get("ci")),
+        difference=confirm.get("difference"),
+        lower_bound=confirm.get("lower_bound"),
+        upper_bound=confirm.get("upper_bound"),
+        verdict=size["verdict"],
+        decided_on=size.get("decided_on"),
+        exploratory=bool(size.get("exploratory")),
+        selected=size["size"] == selected,
+    )
+
+
+def _pair(values: Any) -> tuple[float, float] | None:
+    return (values[0], values[1]) if values else None
+
+
+def title(summary: Summary) -> str:
+    """Return the run's name and the question it was asked."""
+    confidence = numbers.percent(summary["match"]["confidence"])
+    return f"{summary['name']}: {claim(summary['match'])} at {confidence} confidence"
+
+
+def claim(match: Mapping[str, Any]) -> str:
+    """Return what counts as a match, such as `accuracy within 3.0 points of the teacher`."""
+    if match.get("retain") is not None:
+        return f"{numbers.percent(match['retain'])} of the teacher's {match['metric']}"
+    return f"{match['metric']} within {numbers.width(match['margin'])} points of the teacher"
+
+
+def notes(summary: Summary) -> list[str]:
+    """Explain the columns that do not explain themselves."""
+    match, listed = summary["match"], size_rows(summary)[1:]
+    lines = []
+    if any(row.confirm is not None for row in listed):
+        needed = numbers.points(-(match.get("margin") or 0.0))
+        lines += [
+            f"difference: student minus {_reference(match)} on confirm, in points.",
+            f"bound: the true difference is at least ({AT_LEAST}) or at most ({AT_MOST}) this; "
+            f"one-sided, at {numbers.percent(match['confidence'])} confidence for all tested sizes "
+            f"together. A match needs a {AT_LEAST} bound above {needed}.",
+        ]
+    if any(row.baseline is not None for row in listed):
+        lines.append(
+            "baseline: the same size trained without the teacher, scored on dev; what dev has more "
+            "is what distillation added."
+        )
+    if any(row.exploratory for row in listed):
+        lines.append("exploratory: tested without a share of the error declared beforehand.")
+    return lines
+
+
+def _reference(match: Mapping[str, Any]) -> str:
+    kept = match.get("retain")
+    return "teacher" if kept is None else f"{numbers.percent(kept)} of the teacher"
+
+
+def closing(summary: Summary) -> list[tuple[str, str]]:
+    """Return labelled lines: what the search cost, how trials ended, what to beware of."""
+    lines = [("cost", _cost(summary["cost"])), ("trials", _trials(summary["trials"]))]
+    lines += [("failed", line) for line in _failures(summary.get("failures") or [])]
+    lines += [("warning", line) for line in summary.get("warnings") or []]
+    repeated = [label == before for (label, _), (before, _) in zip(lines[1:], lines, strict=False)]
+    return [lines[0]] + [
+        ("" if same else label, line)
+        for same, (label, line) in zip(repeated, lines[1:], strict=True)
+    ]
+
+
+def _cost(cost: Mapping[str, Any]) -> str:
+    return (
+        f"{numbers.percent(cost['share_of_grid'])} of the exhaustive grid "
+        f"({numbers.flops(cost['train_flops'])} of {numbers.flops(cost['exhaustive_grid_flops'])} "
+        f"training FLOPs; beside it teacher {numbers.flops(cost['teacher_flops'])}, evaluation "
+        f"{numbers.flops(cost['evaluation_flops'])}) in {numbers.duration(cost['wall_seconds'])}"
+    )
+
+
+def _trials(trials: Mapping[str, int]) -> str:
+    counts = [
+        f"{trials[how]} {how}" for how in ("finished", "stopped", "failed") if trials.get(how)
+    ]
+    return ", ".join(counts) or "none"
+
+
+def _failures(failures: Sequence[Mapping[str, str]]) -> list[str]:
+    lines = [
+        f"{failure['trial']}: {numbers.last_line(failure['error'])}"
+        for failure in failures[:SHOWN_FAILURES]
+    ]
+    left_out = len(failures) - len(lines)
+    return [*lines, f"and {left_out} more"] if left_out else lines
