@@ -103,8 +103,9 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, monkeypatch: pytest.Monk
 
     with Journal(path) as journal:
         journal.append(PROGRESS)
-        with monkeypatch.context() as patch, pytest.raises(RunError, match="No space left"):
-            patch.setattr("os.fsync", full)
+        monkeypatch.setattr("os.fsync", full)
+        with pytest.raises(RunError, match="No space left"):
             journal.append(PROGRESS)
+        monkeypatch.undo()
         journal.append(PROGRESS)
     assert [record.sequence for record in read(path)] == [0, 1]

@@ -1,0 +1,136 @@
+"""The values that a search exchanges: its rules, its jobs, and what it says of a size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from kdsearch.spec.models import Strategy
+
+
+class Verdict(StrEnum):
+    """What is known of a size."""
+
+    MATCH = "match"
+    """The lower bound on confirm is above the margin."""
+    NO_MATCH = "no_match"
+    """The upper bound is below the margin: on confirm, or on dev for every configuration."""
+    UNDECIDED = "undecided"
+    """Trained, and neither."""
+    FAILED = "failed"
+    """No trial finished."""
+    NOT_VISITED = "not_visited"
+
+
+class Outcome(StrEnum):
+    """What is known of a run."""
+
+    MATCH = "match"
+    UNDECIDED = "undecided"
+    """No match, and a visited size is undecided or failed."""
+    NO_MATCH = "no_match"
+    """No tried configuration matched; that none exists is never said."""
+    UNINFORMATIVE_TEACHER = "uninformative_teacher"
+    """The teacher is not above guessing, so that there is nothing to match."""
+
+
+@dataclass(frozen=True)
+class SizeCost:
+    """A size of the ladder, as the policy sees it."""
+
+    name: str
+    flops: float
+    """Planned training FLOPs of one whole trial."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What a match is, and how hard to look for one."""
+
+    margin: float | None
+    """How far below the teacher still matches; None where `retain` is given."""
+    retain: float | None = None
+    """The share of the teacher's score to keep."""
+    confidence: float = 0.95
+    """One minus the chance of any false match in the run."""
+    dev_items: int
+    confirm_items: int
+    configurations: int = 1
+    """Distilled trials a size, at most; the baseline comes on top."""
+    strategy: Strategy = Strategy.BISECT
+    seed: int = 0
+    futility: bool = True
+    """Stop trials whose own reports leave them less than a 5 % chance to pass."""
+    force: bool = False
+    """Search on although the teacher is not above guessing."""
+
+    def __post_init__(self) -> None:
+        if (self.margin is None) == (self.retain is None):
+            raise ValueError("give exactly one of margin, retain")
+        if min(self.dev_items, self.confirm_items, self.configurations) < 1:
+            raise ValueError("dev_items, confirm_items and configurations must be at least 1")
+
+    @property
+    def alpha(self) -> float:
+        """The chance of any false match."""
+        return round(1.0 - self.confidence, 12)  # .05, not .05000000000000004
+
+    @property
+    def bar(self) -> float:
+        """What the difference must exceed: `-margin`, or 0 where a share is retained."""
+        return -self.margin if self.margin is not None else 0.0
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train one student."""
+
+    trial: str
+    size: str
+    index: int | None
+    """The configuration's index; None for the baseline."""
+    seed: int
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Let a trained student answer confirm, then test it by `confirm_event`."""
+
+    size: str
+    trial: str
+
+
+class Idle(StrEnum):
+    """There is no job."""
+
+    WAIT = "wait"
+    """Until a running job has reported."""
+    FINISHED = "finished"
+    """For good."""
+
+
+WAIT: Literal[Idle.WAIT] = Idle.WAIT
+FINISHED: Literal[Idle.FINISHED] = Idle.FINISHED
+
+Job = Train | Confirm | Idle
+
+
+@dataclass(frozen=True)
+class SizeVerdict:
+    """What is known of one size, and from what."""
+
+    size: str
+    verdict: Verdict
+    decided_on: Literal["dev", "confirm"] | None = None
+    exploratory: bool = False
+    """Tested outside what was declared before confirm was opened: no evidence."""
+    best_trial: str | None = None
+    """The trial that passed on dev, else the one that came nearest; never the baseline."""
+    reason: str = ""
+    """One sentence."""
+
+
+def trial_id(size: str, index: int | None, seed: int) -> str:
+    """Return a trial's id, such as `6M-c0-s0` or `6M-baseline-s0`."""
+    return f"{size}-{'baseline' if index is None else f'c{index}'}-s{seed}"

@@ -1,0 +1,295 @@
+"""The policy driven by scripted results, on any number of slots, in any order of arrival."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdsearch.errors import RunError
+from kdsearch.events import (
+    ConfirmOpened,
+    Event,
+    Record,
+    SizeDecided,
+    TeacherReady,
+    TrialFailed,
+    TrialFinished,
+    TrialStopped,
+)
+from kdsearch.search.policy import (
+    FINISHED,
+    WAIT,
+    Confirm,
+    Policy,
+    Rules,
+    SizeCost,
+    Train,
+    confirm_event,
+)
+from kdsearch.spec.models import Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ITEMS = 1000
+TEACHER = 0.9
+SIZES = tuple(SizeCost(name, 1.6**power) for power, name in enumerate("ABCDEFG"))
+RULES = Rules(margin=0.03, dev_items=ITEMS, confirm_items=2000, configurations=3)
+
+Script = dict[tuple[str, int | None], float | None]
+"""By size and configuration: the difference from the teacher, or None for a failure."""
+
+
+def ending(job: Train, difference: float | None) -> Event:
+    place = {"size": job.size, "trial": job.trial, "index": job.index, "seed": job.seed}
+    if difference is None:
+        return TrialFailed(**place, error="ValueError: broken")  # type: ignore[arg-type]
+    only = 40 + round(difference * ITEMS), 40
+    return TrialFinished(
+        **place,  # type: ignore[arg-type]
+        config={},
+        score=TEACHER + difference,
+        student_only=only[0] if only[0] >= 0 else 0,
+        teacher_only=only[1] if only[0] >= 0 else 40 - only[0],
+        items=ITEMS,
+        flops={},
+    )
+
+
+def confirm_answers(difference: float, items: int = 2000) -> tuple[list[float], list[float]]:
+    right = round(items * TEACHER)
+    own = right + round(items * difference)
+    return [1.0] * own + [0.0] * (items - own), [1.0] * right + [0.0] * (items - right)
+
+
+def drive(
+    policy: Policy,
+    script: Script,
+    confirm: Mapping[str, float],
+    *,
+    slots: int = 1,
+    random: Random | None = None,
+    log: list[Event] | None = None,
+    jobs: int = 10_000,
+) -> list[Event]:
+    """Run a search as a cluster would; returns the journal."""
+    random, log = random or Random(0), [] if log is None else log
+    running: list[Train] = []
+    while True:
+        for trial in [job for job in running if policy.stop_reason(job.trial)]:
+            running.remove(trial)
+            stopped = TrialStopped(
+                size=trial.size, trial=trial.trial, index=trial.index, seed=0, reason="decided"
+            )
+            log.extend([stopped, *policy.apply(stopped)])
+        job = policy.next_job() if len(running) < slots else WAIT
+        if job is FINISHED:
+            return log
+        if isinstance(job, Train):
+            running.append(job)
+            continue
+        if isinstance(job, Confirm):
+            event: Event = confirm_event(policy, job.size, *confirm_answers(confirm[job.size]))
+        else:
+            assert running, "it waits for nothing"
+            ended = running.pop(random.randrange(len(running)))
+            event = ending(ended, script.get((ended.size, ended.index), -0.2))
+        log.extend([event, *policy.apply(event)])
+        jobs -= 1
+        if jobs == 0:
+            return log
+
+
+def decisions(log: Sequence[Event]) -> list[Event]:
+    return [event for event in log if isinstance(event, SizeDecided | ConfirmOpened)]
+
+
+def ladder(*differences: float) -> Script:
+    return {
+        (size.name, index): difference
+        for size, difference in zip(SIZES, differences, strict=True)
+        for index in range(3)
+    }
+
+
+RISING = ladder(-0.3, -0.2, -0.1, -0.04, -0.01, 0.0, 0.0)
+LEVEL = {size.name: 0.0 for size in SIZES}
+
+
+@pytest.mark.parametrize("strategy", list(Strategy))
+def test_every_strategy_finds_the_smallest_match(strategy: Strategy) -> None:
+    policy = Policy(SIZES, replace(RULES, strategy=strategy))
+    drive(policy, RISING, LEVEL)
+    assert (policy.outcome(), policy.verdicts()[4].verdict) == ("match", "match")
+    assert policy.sentence().startswith("E is the smallest student found to match")
+
+
+def test_the_baseline_comes_first_then_configurations_in_order() -> None:
+    policy = Policy(SIZES[:1], RULES)
+    jobs = [policy.next_job() for _ in range(5)]
+    assert [job.trial for job in jobs if isinstance(job, Train)] == [
+        "A-baseline-s0",
+        "A-c0-s0",
+        "A-c1-s0",
+        "A-c2-s0",
+    ]
+    assert jobs[4] is WAIT
+
+
+def test_a_later_pass_waits_for_lower_indices() -> None:
+    policy = Policy(SIZES[:1], RULES)
+    jobs = [policy.next_job() for _ in range(4)]
+    trains = [job for job in jobs if isinstance(job, Train)]
+    assert policy.apply(ending(trains[2], 0.0)) == []
+    assert policy.stop_reason("A-c2-s0") is None
+    decided = policy.apply(ending(trains[1], -0.2))
+    assert [event.name for event in decided] == ["size_decided", "confirm_opened"]
+    assert decided[0].trial == "A-c1-s0"
+    assert "decided" in (policy.stop_reason("A-c2-s0") or "")
+    assert policy.stop_reason("A-baseline-s0") is None
+
+
+results = st.one_of(st.none(), st.sampled_from([-0.3, -0.1, -0.05, -0.03, -0.02, -0.01, 0.0, 0.01]))
+scripts = st.fixed_dictionaries(
+    {(size.name, index): results for size in SIZES for index in (None, 0, 1, 2)}
+)
+confirms = st.fixed_dictionaries(
+    {size.name: st.sampled_from([-0.1, -0.035, -0.03, -0.02, 0.0]) for size in SIZES}
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    scripts,
+    confirms,
+    st.integers(2, 9),
+    st.randoms(use_true_random=False),
+    st.sampled_from(Strategy),
+)
+def test_decisions_do_not_depend_on_slots_or_arrival(
+    script: Script, confirm: dict[str, float], slots: int, random: Random, strategy: Strategy
+) -> None:
+    rules = replace(RULES, strategy=strategy)
+    alone, many = Policy(SIZES, rules), Policy(SIZES, rules)
+    expected = drive(alone, script, confirm)
+    found = drive(many, script, confirm, slots=slots, random=random)
+    assert decisions(found) == decisions(expected)
+    assert many.verdicts() == alone.verdicts()
+    assert many.sentence() == alone.sentence()
+
+
+@settings(max_examples=100, deadline=None)
+@given(scripts, confirms, st.integers(1, 4), st.integers(1, 30), st.booleans())
+def test_a_killed_run_resumes_to_the_same_answer(
+    script: Script, confirm: dict[str, float], slots: int, jobs: int, torn: bool
+) -> None:
+    whole, killed, resumed = (Policy(SIZES, RULES) for _ in range(3))
+    expected = drive(whole, script, confirm)
+    log = drive(killed, script, confirm, slots=slots, jobs=jobs)
+    log = log[: -1 if torn else None]
+    due = resumed.restore([Record(place, 0.0, event) for place, event in enumerate(log)])
+    log += due
+    before = {event.trial for event in log if isinstance(event, TrialFinished)}
+    full = drive(resumed, script, confirm, log=list(log))
+    after = [event.trial for event in full[len(log) :] if isinstance(event, TrialFinished)]
+    assert decisions(full) == decisions(expected)
+    assert not before & set(after)
+    assert len(after) == len(set(after))
+    assert resumed.sentence() == whole.sentence()
+
+
+def test_a_decision_that_does_not_follow_is_refused() -> None:
+    log = drive(Policy(SIZES, RULES), RISING, LEVEL)
+    records = [Record(place, 0.0, event) for place, event in enumerate(log)]
+    with pytest.raises(RunError, match="does not follow from its results"):
+        Policy(SIZES, replace(RULES, margin=0.3)).restore(records)
+
+
+def test_the_climb_tests_larger_sizes_at_their_declared_shares() -> None:
+    policy = Policy(SIZES, RULES, "items")
+    log = drive(policy, RISING, {**LEVEL, "E": -0.035, "F": -0.05})
+    opened = next(event for event in log if isinstance(event, ConfirmOpened))
+    assert opened.sizes == ("E", "F", "G")
+    assert opened.alphas == pytest.approx((0.025, 0.0125, 0.0125))
+    assert opened.fingerprint == "items"
+    verdicts = {verdict.size: verdict.verdict for verdict in policy.verdicts()}
+    assert [verdicts[name] for name in "EFG"] == ["undecided", "no_match", "match"]
+
+
+def test_a_larger_size_that_fails_on_dev_loses_its_share() -> None:
+    script = RISING | {("F", index): -0.1 for index in range(3)}
+    policy = Policy(SIZES, RULES)
+    log = drive(policy, script, {**LEVEL, "E": -0.05})
+    assert [test.size for test in policy.tests] == ["E", "G"]
+    assert [event.size for event in log if isinstance(event, SizeDecided)][-3:] == ["F", "G", "G"]
+
+
+def test_no_configuration_in_reach_is_no_match() -> None:
+    policy = Policy(SIZES, RULES)
+    drive(policy, ladder(*[-0.1] * 7), LEVEL)
+    assert policy.outcome() == "no_match"
+    assert policy.sentence().startswith("No tried configuration")
+    assert policy.tests == []
+
+
+def test_a_near_miss_on_dev_is_undecided() -> None:
+    policy = Policy(SIZES, RULES)
+    drive(policy, ladder(*[-0.1] * 6, -0.03), LEVEL)
+    assert policy.outcome() == "undecided"
+
+
+def test_a_size_whose_trials_all_failed_sends_the_search_up_and_says_so() -> None:
+    script = RISING | {(name, index): None for name in "CD" for index in (None, 0, 1, 2)}
+    policy = Policy(SIZES, RULES)
+    drive(policy, script, LEVEL)
+    assert policy.outcome() == "match"
+    assert policy.verdicts()[3].verdict == "failed"
+    everything = {(size.name, index): None for size in SIZES for index in (None, 0, 1, 2)}
+    policy = Policy(SIZES, RULES)
+    drive(policy, {**everything}, LEVEL)
+    assert policy.outcome() == "undecided"
+    assert "no trial finished" in policy.sentence()
+
+
+def test_an_uninformative_teacher_ends_the_search_unless_forced() -> None:
+    ready = TeacherReady(
+        model="t", parameters=1, score=0.5, items=9, chance={}, informative=False, flops={}
+    )
+    policy = Policy(SIZES, RULES)
+    policy.apply(ready)
+    assert policy.next_job() is FINISHED
+    assert policy.outcome() == "uninformative_teacher"
+    assert {verdict.verdict for verdict in policy.verdicts()} == {"not_visited"}
+    forced = Policy(SIZES, replace(RULES, force=True))
+    forced.apply(ready)
+    assert isinstance(forced.next_job(), Train)
+
+
+def test_an_interrupted_trial_is_handed_out_again() -> None:
+    policy = Policy(SIZES[:1], RULES)
+    policy.next_job()
+    first = policy.next_job()
+    assert isinstance(first, Train)
+    stopped = TrialStopped(size="A", trial=first.trial, index=0, seed=0, reason="interrupted")
+    policy.apply(stopped)
+    assert policy.next_job() == first
+
+
+def test_a_ladder_of_one_size_is_tested_at_full_alpha() -> None:
+    policy = Policy(SIZES[:1], RULES)
+    drive(policy, {("A", 0): 0.0}, {"A": 0.0})
+    assert policy.share("A") == 0.05
+    assert "the smallest of the ladder" in policy.sentence()
+
+
+def test_unknown_trials_and_undeclared_tests_are_refused() -> None:
+    policy = Policy(SIZES, RULES)
+    with pytest.raises(RunError, match="not part of this search"):
+        policy.stop_reason("Z-c0-s0")
+    with pytest.raises(RunError, match="not declared"):
+        confirm_event(policy, "A", [1.0], [1.0])
