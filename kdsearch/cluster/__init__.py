@@ -1,0 +1,1 @@
+"""Runs jobs on Ray: the only code that imports it."""

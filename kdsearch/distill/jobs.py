@@ -1,0 +1,275 @@
+"""What a worker is asked to do: prepare the teacher, train a student, answer confirm.
+
+A job is plain data and its result is plain data; models, rows and answers pass through the run
+directory. Nothing here knows what the search will make of the result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock
+
+from kdsearch.distill.data import Collator, Rows
+from kdsearch.distill.evaluate import Answers, answer, discordant, read_scores
+from kdsearch.distill.module import DistillationModel, Term
+from kdsearch.distill.signals import SignalStore, build_store, fingerprint
+from kdsearch.distill.students import count_parameters, load_model, load_tokenizer, random_model
+from kdsearch.distill.trainer import train
+from kdsearch.distill.workspace import Workspace
+from kdsearch.errors import ModelError
+from kdsearch.facts import facts_of_folder
+from kdsearch.plugin import Shapes, Signal, Student
+from kdsearch.spec.models import Settings, Training
+
+Report = Callable[[Mapping[str, Any]], None]
+"""Told about progress: `step`, `total_steps`, `losses` and, after an evaluation, dev scores."""
+
+
+def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Do one job and return its result.
+
+    Args:
+        job: `kind` (`teacher`, `train` or `confirm`), `run` (the run directory), and for the
+            latter two `trial` and `size`; to train also `seed` and `settings`.
+        report: Called every few seconds while training.
+
+    Raises:
+        KdsearchError: If data or models do not fit the spec.
+        NonFiniteLossError: If a loss term is NaN or infinite.
+    """
+    workspace = _workspace(job["run"])
+    torch.set_num_threads(workspace.spec.resources.cpus)
+    return _KINDS[job["kind"]](workspace, job, report)
+
+
+@lru_cache(maxsize=2)
+def _workspace(run: str) -> Workspace:
+    """Open a run directory once a process: the next job finds data and tokens ready."""
+    return Workspace(Path(run))
+
+
+def settings_hash(settings: Settings) -> str:
+    """Hash the settings of a trial, to compare what was asked with what was applied."""
+    text = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def prepare_teacher(
+    workspace: Workspace, job: Mapping[str, Any], report: Report
+) -> dict[str, Any]:
+    """Fine-tune the teacher if asked, store its signals on train and its answers to dev."""
+    spec = workspace.spec.stage.teachers[0]
+    folder = workspace.teacher_folder
+    compute = workspace.teacher_facts.compute_parameters
+    flops = {"fine_tune": 0.0, "signals": 0.0, "evaluation": 0.0}
+    if spec.fine_tune is not None:
+        teacher = _untrained_teacher(workspace)
+        rows = workspace.rows("train", teacher.tokenizer)
+        model = _objective(workspace, teacher, {"answer_ce": {"weight": 1.0}})
+        _fit(workspace, model, rows, spec.fine_tune, job, report, folder.parent / "training")
+        teacher.model.save_pretrained(folder)
+        teacher.tokenizer.save_pretrained(folder)
+        flops["fine_tune"] = 6.0 * compute * _tokens_trained(rows, spec.fine_tune)
+    model, tokenizer = load_model(folder), load_tokenizer(folder)
+    _to_device(model)
+    request = workspace.signal_request
+    if request:
+        rows = workspace.rows("train", tokenizer)
+        store = build_store(workspace.signal_folder, folder, model, rows, request)
+        (workspace.signal_folder / "store.json").write_text(
+            json.dumps({"file": store.name, "teacher": fingerprint(folder)}), encoding="utf8"
+        )
+        flops["signals"] = 2.0 * compute * rows.tokens
+    answers = _answer_split(workspace, Student(model, tokenizer), "dev", workspace.teacher_root)
+    flops["evaluation"] = 2.0 * compute * workspace.rows("dev", tokenizer).tokens
+    return {
+        "parameters": count_parameters(model),
+        "score": answers.mean,
+        "items": len(answers.scores),
+        "flops": flops,
+    }
+
+
+def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Train one student and answer dev with it, before and after."""
+    started = time.monotonic()
+    settings = Settings.model_validate(job["settings"])
+    folder = workspace.trial_folder(job["trial"])
+    size = workspace.size(job["size"])
+    student = workspace.parts.ladder.build(
+        size, workspace.parts.ladder_config, workspace.teacher_facts, job["seed"]
+    )
+    if count_parameters(student.model) != size.parameters:
+        raise ModelError(
+            f"size {size.name} was counted as {size.parameters} parameters "
+            f"and built with {count_parameters(student.model)}",
+            where=f"ladder {workspace.spec.ladder.kind}",
+        )
+    _to_device(student.model)
+    rows, dev = workspace.rows("train", student.tokenizer), workspace.rows("dev", student.tokenizer)
+    domain, metric = workspace.parts.domain, workspace.spec.match.metric
+    teacher = read_scores(workspace.teacher_root / "dev.jsonl")
+
+    def judged() -> tuple[Answers, dict[str, Any]]:
+        answers = answer(student.model, student.tokenizer, dev, domain, metric)
+        student_only, teacher_only = discordant(answers.scores, teacher)
+        return answers, {
+            "score": answers.mean,
+            "student_only": student_only,
+            "teacher_only": teacher_only,
+            "items": len(answers.scores),
+        }
+
+    due = _evaluation_steps(settings.training)
+    evaluations = len(due) + 2
+
+    def tell(progress: Mapping[str, Any]) -> None:
+        reached = [step for step in due if step <= progress["step"]]
+        del due[: len(reached)]
+        report({**progress, **(judged()[1] if reached else {})})
+
+    untrained = judged()[0].mean
+    model = _objective(workspace, student, settings.losses)
+    _fit(workspace, model, rows, settings.training, job, tell, folder / "training")
+    answers, scores = judged()
+    student.model.save_pretrained(folder / "student")
+    student.tokenizer.save_pretrained(folder / "student")
+    answers.write(folder / "dev.jsonl")
+    facts = facts_of_folder(folder / "student")
+    result = {
+        **scores,
+        "untrained_score": untrained,
+        "settings_hash": settings_hash(settings),
+        "flops": {
+            "training": 6.0 * facts.compute_parameters * _tokens_trained(rows, settings.training),
+            "evaluation": 2.0 * facts.compute_parameters * dev.tokens * evaluations,
+        },
+        "seconds": time.monotonic() - started,
+    }
+    (folder / "metrics.json").write_text(json.dumps(result), encoding="utf8")
+    return result
+
+
+def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Answer confirm with a trained student, and once a run with the teacher."""
+    spent = 0.0
+    root, student_folder = workspace.teacher_root, workspace.trial_folder(job["trial"])
+    with FileLock(root / "confirm.lock"):
+        if not (root / "confirm.jsonl").exists():
+            spent += _confirm_with(workspace, workspace.teacher_folder, root)
+    spent += _confirm_with(workspace, student_folder / "student", student_folder)
+    return {"flops": {"evaluation": spent}}
+
+
+def _confirm_with(workspace: Workspace, model_folder: Path, destination: Path) -> float:
+    """Answer confirm with a stored model and return the FLOPs spent."""
+    model, tokenizer = load_model(model_folder), load_tokenizer(model_folder)
+    _to_device(model)
+    _answer_split(workspace, Student(model, tokenizer), "confirm", destination)
+    tokens = workspace.rows("confirm", tokenizer).tokens
+    return 2.0 * facts_of_folder(model_folder).compute_parameters * tokens
+
+
+def _answer_split(
+    workspace: Workspace, student: Student, split: str, destination: Path
+) -> Answers:
+    answers = answer(
+        student.model,
+        student.tokenizer,
+        workspace.rows(split, student.tokenizer),
+        workspace.parts.domain,
+        workspace.spec.match.metric,
+    )
+    answers.write(destination / f"{split}.jsonl")
+    return answers
+
+
+def _untrained_teacher(workspace: Workspace) -> Student:
+    """Return the teacher before fine-tuning: random from its measures, or as stored."""
+    spec = workspace.spec.stage.teachers[0]
+    if spec.model is not None:
+        return Student(load_model(Path(spec.model)), load_tokenizer(Path(spec.model)))
+    tokenizer = workspace.scratch_tokenizer()
+    measures = workspace.teacher_facts.config
+    return Student(random_model(measures, tokenizer, workspace.spec.search.seed), tokenizer)
+
+
+def _objective(
+    workspace: Workspace, student: Student, losses: Mapping[str, Mapping[str, Any]]
+) -> DistillationModel:
+    """Build the loss terms of an objective around a student."""
+    facts = workspace.student_facts(student.model.config.to_dict())
+    shapes = Shapes(facts, (workspace.teacher_facts,))
+    terms, hidden = {}, False
+    for name, given in losses.items():
+        loss = workspace.host.loss(name)
+        options = {key: value for key, value in given.items() if key != "weight"}
+        terms[name] = Term(loss.build(loss.Config(**options), shapes), given["weight"])
+        hidden = hidden or Signal.HIDDEN_STATES in loss.needs
+    return DistillationModel(student.model, terms, hidden=hidden)
+
+
+def _fit(
+    workspace: Workspace,
+    model: DistillationModel,
+    rows: Rows,
+    training: Training,
+    job: Mapping[str, Any],
+    report: Report,
+    folder: Path,
+) -> None:
+    """Train a model on rows, with the teacher's signals if a term needs them."""
+    needed = any(workspace.host.loss(name).needs for name in model.weights)
+    store = None
+    columns: dict[str, Any] = {}
+    if needed:
+        named = json.loads((workspace.signal_folder / "store.json").read_text(encoding="utf8"))
+        store = SignalStore(workspace.signal_folder / named["file"], named["teacher"])
+        columns["signal_row"] = store.rows_of(rows.keys())
+    _to_device(model)
+    balanced = training.balance == "group"
+    train(
+        model,
+        rows.table(**columns),
+        Collator(model.config.pad_token_id, store),
+        training,
+        folder=folder,
+        seed=job["seed"],
+        report=lambda step, total, losses: report(
+            {"step": step, "total_steps": total, "losses": dict(losses)}
+        ),
+        groups=[example.group for example in rows.examples] if balanced else (),
+        report_steps=_evaluation_steps(training),
+    )
+
+
+def _evaluation_steps(training: Training) -> list[int]:
+    """Return the steps at which dev is answered on the way, the end left out."""
+    count = training.evaluations
+    return [training.max_steps * part // count for part in range(1, count)]
+
+
+def _tokens_trained(rows: Rows, training: Training) -> float:
+    """Estimate the tokens that a training budget reads."""
+    examples = training.max_steps * training.batch_size * training.gradient_accumulation
+    return rows.tokens / len(rows.examples) * examples
+
+
+def _to_device(model: torch.nn.Module) -> None:
+    if torch.cuda.is_available():
+        model.to("cuda")
+
+
+_KINDS: Mapping[str, Callable[[Workspace, Mapping[str, Any], Report], dict[str, Any]]] = {
+    "teacher": prepare_teacher,
+    "train": train_student,
+    "confirm": answer_confirm,
+}

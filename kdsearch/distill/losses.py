@@ -1,0 +1,106 @@
+"""The core's loss terms.
+
+Every term computes in float32, sums over its own units (tokens) and divides by the count of these
+units in the whole accumulation window, so that it is the same however a batch is split.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from kdsearch.distill.data import IGNORED
+from kdsearch.plugin import LossInputs, Shapes
+
+if TYPE_CHECKING:
+    from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
+
+
+class AnswerCe(nn.Module):
+    """Cross-entropy on the gold answer: -sum log p_S(y) / target tokens.
+
+    With label smoothing e, the target distribution is (1 - e) on y plus e spread evenly
+    (Szegedy et al. 2016, section 7).
+    """
+
+    def __init__(self, config: AnswerCeConfig, shapes: Shapes) -> None:
+        super().__init__()
+        self.smoothing = config.label_smoothing
+
+    def forward(self, inputs: LossInputs) -> Tensor:
+        """Return a scalar from logits (batch, target, vocabulary) and labels (batch, target)."""
+        total = functional.cross_entropy(
+            inputs.student_logits.float().flatten(0, 1),
+            inputs.labels.flatten(),
+            ignore_index=IGNORED,
+            label_smoothing=self.smoothing,
+            reduction="sum",
+        )
+        return total / inputs.window_counts["target_tokens"]
+
+
+class SoftLabels(nn.Module):
+    """Divergence from the teacher: T^2 sum KL(p_T || p_S) / target tokens.
+
+    p = softmax(z / T) over the vocabulary that both models share; T^2 keeps the gradient's scale
+    (Hinton et al. 2015, section 2). Zero when student and teacher agree.
+    """
+
+    def __init__(self, config: SoftLabelsConfig, shapes: Shapes) -> None:
+        super().__init__()
+        self.temperature = config.temperature
+        vocabularies = [facts.vocabulary for facts in (shapes.student, *shapes.teachers)]
+        self.vocabulary = min(vocabularies)
+
+    def forward(self, inputs: LossInputs) -> Tensor:
+        """Return a scalar from logits of both models (batch, target, vocabulary)."""
+        real = inputs.target_mask
+        width = self.vocabulary
+        teacher = inputs.signals["top_logits"].logits[real][:, :width].float()
+        student = inputs.student_logits[real][:, :width].float()
+        divergence = functional.kl_div(
+            functional.log_softmax(student / self.temperature, dim=-1),
+            functional.log_softmax(teacher / self.temperature, dim=-1),
+            log_target=True,
+            reduction="sum",
+        )
+        return self.temperature**2 * divergence / inputs.window_counts["target_tokens"]
+
+
+class HiddenMse(nn.Module):
+    """Squared distance of last hidden states: sum mean_width (W h_S - h_T)^2 / tokens.
+
+    W is a learned projection without bias where the widths differ (Jiao et al. 2020, section 3),
+    and the identity where they agree. With `normalize`, each state is first divided by its norm
+    over the width (Sun et al. 2019, section 3.2).
+    """
+
+    def __init__(self, config: HiddenMseConfig, shapes: Shapes) -> None:
+        super().__init__()
+        self.stack = config.stack
+        self.normalize = config.normalize
+        self.project_student = config.project == "student"
+        student, teacher = shapes.student.hidden, shapes.teachers[0].hidden
+        source, target = (student, teacher) if self.project_student else (teacher, student)
+        equal = source == target
+        self.projection = nn.Identity() if equal else nn.Linear(source, target, bias=False)
+
+    def forward(self, inputs: LossInputs) -> Tensor:
+        """Return a scalar from states of both models (batch, tokens, width)."""
+        encoder = self.stack == "encoder"
+        real = inputs.source_mask if encoder else inputs.target_mask
+        units = "source_tokens" if encoder else "target_tokens"
+        student = inputs.student_hidden[self.stack][-1][real].float()
+        teacher = inputs.signals["hidden_states"][self.stack][real].float()
+        if self.project_student:
+            student = self.projection(student)
+        else:
+            teacher = self.projection(teacher)
+        if self.normalize:
+            student = functional.normalize(student, dim=-1)
+            teacher = functional.normalize(teacher, dim=-1)
+        distance = torch.square(student - teacher).mean(dim=-1).sum()
+        return distance / inputs.window_counts[units]

@@ -1,0 +1,107 @@
+"""One module that holds a student and the loss terms it is trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdsearch.distill.data import IGNORED
+from kdsearch.plugin import LossInputs, TopLogits
+
+
+@dataclass(frozen=True)
+class Term:
+    """A built loss term and its weight in the objective."""
+
+    module: nn.Module
+    weight: float
+
+
+class DistillationModel(nn.Module):
+    """A student with its objective, in the form that `transformers.Trainer` trains.
+
+    `forward` returns the weighted sum, already divided by the counts of the accumulation window.
+    Loss heads (projections) are parameters here and never part of the student.
+
+    Args:
+        student: An encoder-decoder model.
+        terms: The objective's terms by name.
+        hidden: Whether any term reads hidden states.
+    """
+
+    accepts_loss_kwargs = True
+    main_input_name = "input_ids"
+
+    def __init__(self, student: Any, terms: Mapping[str, Term], *, hidden: bool = False) -> None:
+        super().__init__()
+        self.student = student
+        self.heads = nn.ModuleDict({name: term.module for name, term in terms.items()})
+        self.weights = {name: term.weight for name, term in terms.items()}
+        self.hidden = hidden
+        self.step = 0
+        self.total_steps = 1
+
+    @property
+    def config(self) -> Any:
+        """The student's configuration."""
+        return self.student.config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the student lies."""
+        device: torch.device = self.student.device
+        return device
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        labels: Tensor,
+        window_counts: Mapping[str, Tensor],
+        signals: Mapping[str, Any] | None = None,
+        num_items_in_batch: Tensor | None = None,
+    ) -> dict[str, Any]:
+        """Return `loss`, a scalar, and `terms`, each term before its weight, detached.
+
+        Args:
+            input_ids: (batch, source).
+            attention_mask: (batch, source), 1 at real tokens.
+            labels: (batch, target), -100 where padded.
+            window_counts: `target_tokens`, `source_tokens`, `examples` of the window.
+            signals: By signal name, as a store gathers them.
+            num_items_in_batch: The Trainer's own count; the window's counts are used instead.
+        """
+        outputs = self.student(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            decoder_input_ids=self.student.prepare_decoder_input_ids_from_labels(labels),
+            output_hidden_states=self.hidden,
+            use_cache=False,
+        )
+        given = dict(signals or {})
+        if "top_logits" in given:
+            given["top_logits"] = TopLogits(given["top_logits"])
+        stacks = {}
+        if self.hidden:
+            stacks = {
+                "encoder": outputs.encoder_hidden_states,
+                "decoder": outputs.decoder_hidden_states,
+            }
+        inputs = LossInputs(
+            student_logits=outputs.logits,
+            labels=labels,
+            target_mask=labels != IGNORED,
+            source_mask=attention_mask.bool(),
+            student_hidden=stacks,
+            signals=given,
+            window_counts=window_counts,
+            step=self.step,
+            total_steps=self.total_steps,
+        )
+        terms = {name: head(inputs) for name, head in self.heads.items()}
+        loss = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
+        return {"loss": loss, "terms": {name: value.detach() for name, value in terms.items()}}

@@ -1,0 +1,98 @@
+"""Builds and loads models: students and teachers made from measures, stored models, tokenizers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+    set_seed,
+)
+
+from kdsearch.errors import ModelError
+from kdsearch.plugin import ModelFacts, Size, Student
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+
+def byte_tokenizer() -> PreTrainedTokenizerBase:
+    """Return a tokenizer that knows every byte and nothing else.
+
+    Models from scratch use it where their domain brings none. Entries: pad 0, eos 1, unk 2, then
+    the 256 bytes.
+    """
+    special = ["<pad>", "</s>", "<unk>"]
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate([*special, *alphabet])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+    )
+
+
+def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of a folder; code in the folder is never run.
+
+    Raises:
+        ModelError: If the folder holds no tokenizer, or one without an end or padding token.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"no tokenizer could be loaded: {error}", where=str(folder)) from error
+    if tokenizer.eos_token_id is None or tokenizer.pad_token_id is None:
+        raise ModelError("its tokenizer lacks an end or a padding token", where=str(folder))
+    return tokenizer  # type: ignore[no-any-return]  # AutoTokenizer is untyped
+
+
+def load_model(folder: Path) -> PreTrainedModel:
+    """Load a stored model in float32; code in the folder is never run.
+
+    Raises:
+        ModelError: If the folder is no model folder.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        return auto.from_pretrained(  # type: ignore[no-any-return]  # Auto classes are untyped
+            folder, local_files_only=True, use_safetensors=True, dtype="float32"
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"no model could be loaded: {error}", where=str(folder)) from error
+
+
+def random_model(
+    measures: Any, tokenizer: PreTrainedTokenizerBase, seed: int
+) -> PreTrainedModel:
+    """Build a randomly initialised encoder-decoder from a `config.json`-like mapping."""
+    config = AutoConfig.for_model(
+        **measures,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        decoder_start_token_id=tokenizer.pad_token_id,
+    )
+    set_seed(seed)
+    return AutoModelForSeq2SeqLM.from_config(config)  # type: ignore[no-any-return]  # untyped
+
+
+def build_scratch(size: Size, teacher: ModelFacts, seed: int) -> Student:
+    """Build the random student of one size with the teacher's tokenizer."""
+    if teacher.path is None:
+        raise ModelError("the teacher has no folder to take the tokenizer from")
+    tokenizer = load_tokenizer(Path(teacher.path))
+    return Student(random_model(size.recipe, tokenizer, seed), tokenizer)
+
+
+def count_parameters(model: Any) -> int:
+    """Count the parameters of a model, shared ones once."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,261 @@
+"""Trains a `DistillationModel` by `transformers.Trainer`.
+
+The Trainer keeps its loop, precision, accumulation and checkpoints. Here it learns four things:
+the counts of the accumulation window, what a checkpoint of student and heads is, how groups are
+balanced, and to report each loss term.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.utils.data import Sampler, WeightedRandomSampler
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from kdsearch.distill.data import IGNORED, Collator
+from kdsearch.distill.module import DistillationModel
+from kdsearch.errors import SpecError
+from kdsearch.spec.models import Precision, Training
+
+SECONDS_BETWEEN_REPORTS = 3.0
+"""A stop takes effect at a report."""
+
+HEADS = "loss_heads.safetensors"
+
+Progress = Callable[[int, int, Mapping[str, float]], None]
+"""Called with step, total steps and the mean of each loss term since the last call."""
+
+
+class NonFiniteLossError(ArithmeticError):
+    """A loss term became NaN or infinite."""
+
+
+class DistillationTrainer(Trainer):
+    """A Trainer whose loss is normalised over the accumulation window by the model itself."""
+
+    loss_is_scaled_for_ga = True
+
+    def __init__(self, *, groups: Sequence[str | None] = (), **options: Any) -> None:
+        super().__init__(**options)
+        self.groups = groups
+        self._term_sums: dict[str, Tensor] = {}
+        self._summed_passes = 0
+
+    @property
+    def distillation(self) -> DistillationModel:
+        """The model without the wrappers of distributed training."""
+        model: DistillationModel = self.accelerator.unwrap_model(self.model)
+        return model
+
+    def get_batch_samples(
+        self, epoch_iterator: Iterator[Any], num_batches: int, device: torch.device
+    ) -> tuple[list[Any], Tensor | int | None]:
+        """Add the window's counts to each of its batches, over all devices."""
+        batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
+        if batches:
+            counts = {
+                "target_tokens": sum((batch["labels"] != IGNORED).sum() for batch in batches),
+                "source_tokens": sum(batch["attention_mask"].sum() for batch in batches),
+                "examples": sum(torch.tensor(len(batch["labels"])) for batch in batches),
+            }
+            shared = {name: self._over_devices(count, device) for name, count in counts.items()}
+            for batch in batches:
+                batch["window_counts"] = shared
+        return batches, items
+
+    def _over_devices(self, count: Any, device: torch.device) -> Tensor:
+        total = torch.as_tensor(count, device=device)
+        return self.accelerator.gather(total).sum() if self.args.world_size > 1 else total
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Return the model's own objective and keep its terms for the log."""
+        self.distillation.step = self.state.global_step
+        self.distillation.total_steps = self.state.max_steps
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        for name, value in outputs["terms"].items():
+            self._term_sums[name] = self._term_sums.get(name, 0.0) + value
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the mean of each term since the last log.
+
+        Raises:
+            NonFiniteLossError: If a term is NaN or infinite.
+        """
+        if "loss" in logs:
+            steps = self.state.global_step - self._summed_passes
+            self._summed_passes = self.state.global_step
+            for name, total in self._term_sums.items():
+                logs[f"loss_{name}"] = float(total) / max(1, steps)
+                if not math.isfinite(logs[f"loss_{name}"]):
+                    raise NonFiniteLossError(
+                        f"loss term {name} is {logs[f'loss_{name}']} by step {self.state.global_step}"
+                    )
+            self._term_sums = {}
+        super().log(logs, start_time)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[Any] | None:
+        """Draw each group equally often where groups are given, else let the Trainer choose."""
+        if not self.groups:
+            return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return]
+        counts = Counter(self.groups)
+        weights = [1.0 / counts[group] for group in self.groups]
+        generator = torch.Generator()
+        generator.manual_seed(self.args.seed)
+        return WeightedRandomSampler(weights, len(weights), generator=generator)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """Save the student as a plain model folder, and the heads beside it."""
+        folder = Path(output_dir or self.args.output_dir or ".")
+        model = self.distillation
+        prefix = "student."
+        weights = state_dict or model.state_dict()
+        student = {
+            name.removeprefix(prefix): value
+            for name, value in weights.items()
+            if name.startswith(prefix)
+        }
+        model.student.save_pretrained(folder, state_dict=student)
+        heads = {name: value for name, value in weights.items() if not name.startswith(prefix)}
+        save_file(heads, folder / HEADS)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        """Load student and heads of a checkpoint that `_save` wrote."""
+        folder = Path(resume_from_checkpoint)
+        target = self.distillation
+        weights = load_file(folder / "model.safetensors")
+        missing, unexpected = target.student.load_state_dict(weights, strict=False)
+        target.student.tie_weights()
+        tied = set(target.student.all_tied_weights_keys)
+        if unexpected or set(missing) - tied:
+            raise RuntimeError(f"checkpoint {folder} is of another student")
+        target.load_state_dict(load_file(folder / HEADS), strict=False)
+
+    def _load_best_model(self) -> None:
+        """Load the best checkpoint's student and heads."""
+        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+
+
+class _Reporter(TrainerCallback):
+    """Asks for a log every few seconds and at given steps, and hands it on."""
+
+    def __init__(self, report: Progress, steps: Iterable[int]) -> None:
+        self.report = report
+        self.steps = frozenset(steps)
+        self.reported = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Ask for a log where one is due."""
+        late = time.monotonic() - self.reported > SECONDS_BETWEEN_REPORTS
+        last = state.global_step >= state.max_steps
+        control.should_log = late or last or state.global_step in self.steps
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Report the loss terms of a training log."""
+        terms = {name: value for name, value in (logs or {}).items() if name.startswith("loss")}
+        if terms:
+            self.report(state.global_step, state.max_steps, terms)
+            self.reported = time.monotonic()
+
+
+def train(
+    model: DistillationModel,
+    table: Any,
+    collator: Collator,
+    training: Training,
+    *,
+    folder: Path,
+    seed: int,
+    report: Progress,
+    groups: Sequence[str | None] = (),
+    report_steps: Iterable[int] = (),
+) -> None:
+    """Train a model in place.
+
+    Args:
+        model: The student with its objective.
+        table: Rows with `input_ids`, `labels` and, with signals, `signal_row`.
+        collator: Makes batches of rows.
+        training: Budget and optimiser.
+        folder: Where the Trainer may write.
+        seed: Of the order of examples and of dropout.
+        report: Called every few seconds, at `report_steps` and at the end.
+        groups: The group of each row, to draw groups equally often.
+        report_steps: Steps at which a report is due in any case.
+
+    Raises:
+        SpecError: If the precision does not suit model or device.
+        NonFiniteLossError: If a loss term is NaN or infinite at a report.
+    """
+    precision = choose_precision(training.precision, model)
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=training.batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation,
+        max_steps=training.max_steps,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type=training.schedule.value,
+        warmup_steps=training.warmup,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        bf16=precision is Precision.BF16,
+        fp16=precision is Precision.FP16,
+        seed=seed,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
+    )
+    trainer = DistillationTrainer(
+        model=model,
+        args=arguments,
+        data_collator=collator,
+        train_dataset=table,
+        groups=groups,
+        callbacks=[_Reporter(report, report_steps)],
+    )
+    trainer.train()
+
+
+def choose_precision(asked: Precision, model: DistillationModel) -> Precision:
+    """Resolve `auto` and refuse what the model or the device cannot do.
+
+    Raises:
+        SpecError: For fp16 with T5, whose activations overflow it, or fp16 without a GPU.
+    """
+    if asked is Precision.AUTO:
+        able = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
+        return Precision.BF16 if able else Precision.FP32
+    if asked is Precision.FP16 and model.config.model_type == "t5":
+        raise SpecError("fp16 overflows in T5 models", where="train.precision", fix="use bf16")
+    if asked is Precision.FP16 and not torch.cuda.is_available():
+        raise SpecError("fp16 needs a GPU", where="train.precision", fix="use auto")
+    return asked

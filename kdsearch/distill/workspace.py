@@ -1,0 +1,115 @@
+"""What the jobs of one run share in a process: spec, data, tokens and the places of files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from kdsearch.distill.data import Rows, encode
+from kdsearch.distill.signals import SignalRequest
+from kdsearch.distill.students import byte_tokenizer, load_tokenizer
+from kdsearch.facts import ModelFacts, facts_of_config
+from kdsearch.plugin import Signal, Size
+from kdsearch.plugin.host import Host
+from kdsearch.spec.loading import Parts, load_spec, resolve_parts
+from kdsearch.splits import Assigned, assign
+
+STACKS = ("encoder", "decoder")
+
+
+class Workspace:
+    """A run directory opened for work.
+
+    Args:
+        run: The run directory, with `spec.yaml` and `manifest.json`.
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+        self.manifest = json.loads((run / "manifest.json").read_text(encoding="utf8"))
+        self.host = Host(Path(file) for file in self.manifest["plugin_files"])
+        self.spec = load_spec(run / "spec.yaml", self.host)
+        self._rows: dict[tuple[str, str], Rows] = {}
+
+    @property
+    def teacher_root(self) -> Path:
+        """Where the teacher's answers, signals and, if made here, weights lie."""
+        return self.run / "teacher"
+
+    @property
+    def signal_folder(self) -> Path:
+        """Where the teacher's signals lie."""
+        return self.teacher_root / "signals"
+
+    @cached_property
+    def teacher_facts(self) -> ModelFacts:
+        """The measures of the teacher; its path is made absolute."""
+        facts = ModelFacts(**self.manifest["teacher"])
+        return replace(facts, path=str(self.run / (facts.path or "teacher/model")))
+
+    @property
+    def teacher_folder(self) -> Path:
+        """The model folder of the teacher, ready to answer."""
+        return Path(str(self.teacher_facts.path))
+
+    def trial_folder(self, trial: str) -> Path:
+        """Where one trial keeps its model and answers."""
+        return self.run / "trials" / trial
+
+    @cached_property
+    def parts(self) -> Parts:
+        """The plugins that the spec names, with their validated options."""
+        return resolve_parts(self.spec, self.host)
+
+    def size(self, name: str) -> Size:
+        """Return a size of the ladder as the plan counted it."""
+        return Size(**next(size for size in self.manifest["sizes"] if size["name"] == name))
+
+    def student_facts(self, config: Mapping[str, Any]) -> ModelFacts:
+        """Return the measures of a built student, from its configuration."""
+        return facts_of_config(config, head_tied=bool(config.get("tie_word_embeddings", True)))
+
+    @cached_property
+    def assigned(self) -> Assigned:
+        """The examples of each split."""
+        examples = tuple(self.parts.domain.load(self.parts.options))
+        return assign(examples, self.spec.stage.splits, self.spec.search.seed)
+
+    def rows(self, split: str, tokenizer: Any) -> Rows:
+        """Return a split as token ids; the same tokenizer is asked once a process."""
+        key = (split, tokenizer.backend_tokenizer.to_str())
+        if key not in self._rows:
+            examples = getattr(self.assigned, split)
+            self._rows[key] = encode(
+                examples, self.parts.domain, self.parts.options, tokenizer, self.spec.prompt
+            )
+        return self._rows[key]
+
+    def scratch_tokenizer(self) -> Any:
+        """Return the domain's own tokenizer, or the byte tokenizer where it has none."""
+        own = getattr(self.parts.domain, "tokenizer", None)
+        return load_tokenizer(Path(own(self.parts.options))) if own else byte_tokenizer()
+
+    @cached_property
+    def signal_request(self) -> SignalRequest:
+        """All that the losses of the spec ask of the teacher.
+
+        A loss that reads hidden states of one stack says which by a `stack` in its options.
+        """
+        logits, stacks = False, set[str]()
+        for name, term in self.spec.stage.losses.items():
+            needs = self.host.loss(name).needs
+            logits = logits or Signal.TOP_LOGITS in needs
+            if Signal.HIDDEN_STATES in needs:
+                options = self.host.loss(name).Config(**_fixed(term.rest))
+                stacks |= {getattr(options, "stack", None)} if hasattr(options, "stack") else set(STACKS)
+        return SignalRequest(logits, tuple(sorted(stacks)))
+
+
+def _fixed(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the options that the search draws; none of them names a stack."""
+    return {name: value for name, value in options.items() if not hasattr(value, "edges")}
