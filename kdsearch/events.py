@@ -166,6 +166,8 @@ class ConfirmTested(Event):
     p_value: float
     verdict: str
     flops: Mapping[str, float] = field(default_factory=dict)
+    exploratory: bool = False
+    """Tested outside what was declared before confirm was opened: no evidence."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,264 @@
+"""The summary of a run: a pure function of its journal."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from kdsearch.errors import ExitCode, RunError
+from kdsearch.events import (
+    ConfirmOpened,
+    ConfirmTested,
+    Event,
+    Record,
+    RunFinished,
+    RunStarted,
+    SizeDecided,
+    TeacherReady,
+    TrialFailed,
+    TrialFinished,
+    TrialProgress,
+    TrialStarted,
+    TrialStopped,
+)
+from kdsearch.search.cost import Ledger
+from kdsearch.search.power import smallest_supported_margin
+from kdsearch.search.rules import Outcome, Verdict
+from kdsearch.search.statistics import wilson_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+SCHEMA_VERSION = 1
+
+INTERRUPTED = "interrupted"
+"""The outcome of a run that has not finished."""
+
+Ending = TrialFinished | TrialStopped | TrialFailed
+
+
+class _Facts:
+    """The events of a journal by what they are about; the last word counts."""
+
+    def __init__(self, events: Sequence[Event]) -> None:
+        self.plan: Mapping[str, Any] = {}
+        self.teacher: TeacherReady | None = None
+        self.finished: RunFinished | None = None
+        self.opened: ConfirmOpened | None = None
+        self.started: dict[str, set[str]] = {}
+        self.endings: dict[str, Ending] = {}
+        self.decided: dict[str, SizeDecided] = {}
+        self.tested: dict[str, ConfirmTested] = {}
+        for event in events:
+            self._take(event)
+
+    def _take(self, event: Event) -> None:
+        size, trial = event.size or "", event.trial or ""
+        if isinstance(event, TrialStarted | TrialProgress | Ending):
+            self.started.setdefault(size, set()).add(trial)
+        match event:
+            case RunStarted():
+                self.plan, self.finished = event.plan, None
+            case TeacherReady():
+                self.teacher = event
+            case RunFinished():
+                self.finished = event
+            case ConfirmOpened():
+                self.opened = event
+            case SizeDecided():
+                self.decided[size] = event
+            case ConfirmTested():
+                self.tested[size] = event
+            case TrialFinished() | TrialStopped() | TrialFailed():
+                self.endings[trial] = event
+
+    def finished_trial(self, trial: str | None) -> TrialFinished | None:
+        ending = self.endings.get(trial or "")
+        return ending if isinstance(ending, TrialFinished) else None
+
+    def baseline(self, size: str) -> TrialFinished | None:
+        for ending in self.endings.values():
+            if isinstance(ending, TrialFinished) and ending.index is None and ending.size == size:
+                return ending
+        return None
+
+
+def summarise(records: Sequence[Record]) -> dict[str, Any]:
+    """Return a run's summary, also of a run that is still going or was interrupted.
+
+    Raises:
+        RunError: If the journal does not begin with what the run planned.
+    """
+    facts = _Facts([record.event for record in records])
+    if not facts.plan:
+        raise RunError("the journal does not say what the run planned: it has no run_started")
+    plan = facts.plan
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "name": plan["name"],
+        "outcome": facts.finished.outcome if facts.finished else INTERRUPTED,
+        "sentence": facts.finished.sentence if facts.finished else "The run has not finished.",
+        "teacher": _teacher(facts),
+        "match": dict(plan["match"]) | {"smallest_supported_margin": _supported(facts)},
+        "sizes": [_size(facts, size) for size in plan["sizes"]],
+        "selected": _selected(facts),
+        "cost": _cost(records, facts),
+        "trials": {
+            "finished": _count(facts, TrialFinished),
+            "stopped": _count(facts, TrialStopped),
+            "failed": _count(facts, TrialFailed),
+        },
+        "failures": [
+            {"trial": trial, "error": ending.error}
+            for trial, ending in facts.endings.items()
+            if isinstance(ending, TrialFailed)
+        ],
+        "warnings": _warnings(facts),
+    }
+
+
+def exit_code(summary: Mapping[str, Any]) -> ExitCode:
+    """Return the exit code that a summary ends a command with."""
+    if summary["outcome"] == Outcome.MATCH:
+        return ExitCode.MATCH
+    if summary["outcome"] == INTERRUPTED:
+        return ExitCode.INTERRUPTED
+    return ExitCode.TRIALS_FAILED if summary["trials"]["failed"] else ExitCode.NO_MATCH
+
+
+def _teacher(facts: _Facts) -> dict[str, Any]:
+    ready, test = facts.teacher, next(iter(facts.tested.values()), None)
+    confirm = test and _scored(test.teacher_score, test.items, facts.plan)
+    return {
+        **facts.plan["teacher"],
+        "dev": ready and {"score": ready.score, "n": ready.items},
+        "confirm": confirm,
+        "chance": dict(ready.chance) if ready else None,
+        "informative": ready.informative if ready else None,
+    }
+
+
+def _scored(score: float, items: int, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a score with its two-sided interval."""
+    interval = wilson_interval(score * items, items, plan["match"]["confidence"])
+    return {"score": score, "n": items, "ci": list(interval)}
+
+
+def _supported(facts: _Facts) -> dict[str, Any]:
+    """Return the margins that confirm supports: by planned and by observed disagreement."""
+    shown = _most_telling(facts)
+    observed = None
+    if shown is not None:
+        alpha = (1.0 - facts.plan["match"]["confidence"]) / 2.0  # the candidate's share
+        disagreement = (shown.student_only + shown.teacher_only) / shown.items
+        confirm_items = facts.plan["splits"]["confirm"]
+        observed = smallest_supported_margin(confirm_items, disagreement, alpha)
+    return {
+        "planned": facts.plan.get("smallest_supported_margin", {}).get("confirm"),
+        "observed": observed,
+    }
+
+
+def _most_telling(facts: _Facts) -> TrialFinished | None:
+    """Return the candidate's trial; without a candidate the best trial that is no baseline."""
+    if facts.opened:
+        decided = facts.decided.get(facts.opened.sizes[0])
+        return facts.finished_trial(decided.trial if decided else None)
+    distilled = [
+        ending
+        for ending in facts.endings.values()
+        if isinstance(ending, TrialFinished) and ending.index is not None
+    ]
+    return max(distilled, key=lambda ending: ending.score, default=None)
+
+
+def _size(facts: _Facts, planned: Mapping[str, Any]) -> dict[str, Any]:
+    name = planned["size"]
+    decided, baseline = facts.decided.get(name), facts.baseline(name)
+    best = facts.finished_trial(decided.trial if decided else None)
+    open_ended = Verdict.UNDECIDED if name in facts.started and not facts.finished else None
+    test = facts.tested.get(name)
+    return {
+        "size": name,
+        "parameters": planned["parameters"],
+        "embedding_parameters": planned["embedding_parameters"],
+        "share_of_teacher": planned.get("share_of_teacher"),
+        "verdict": decided.verdict if decided else open_ended or Verdict.NOT_VISITED,
+        "decided_on": decided.decided_on if decided else None,
+        "exploratory": test.exploratory if test else False,
+        "reason": decided.reason if decided else None,
+        "trials": len(facts.started.get(name, ())),
+        "best_trial": decided.trial if decided else None,
+        "dev": best and {"score": best.score, "n": best.items},
+        "confirm": test and _confirm(test, facts.plan),
+        "baseline": baseline and {"score": baseline.score},
+    }
+
+
+def _confirm(test: ConfirmTested, plan: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        **_scored(test.student_score, test.items, plan),
+        "difference": test.difference,
+        "lower_bound": test.lower_bound,
+        "upper_bound": test.upper_bound,
+        "student_only": test.student_only,
+        "teacher_only": test.teacher_only,
+        "p_value": test.p_value,
+    }
+
+
+def _selected(facts: _Facts) -> dict[str, Any] | None:
+    """Return the smallest size that matched."""
+    for planned in facts.plan["sizes"]:
+        decided = facts.decided.get(planned["size"])
+        if decided is not None and decided.verdict == Verdict.MATCH:
+            return {
+                "size": planned["size"],
+                "parameters": planned["parameters"],
+                "share_of_teacher": planned.get("share_of_teacher"),
+                "path": f"students/{planned['size']}",
+            }
+    return None
+
+
+def _cost(records: Sequence[Record], facts: _Facts) -> dict[str, Any]:
+    trial_flops = {size["size"]: size["trial_flops"] for size in facts.plan["sizes"]}
+    ledger = Ledger(trial_flops, facts.plan["cost"]["exhaustive_grid_flops"])
+    for record in records:
+        ledger.apply(record.event)
+    totals = ledger.totals()
+    return {
+        "train_flops": totals.training,
+        "teacher_flops": totals.teacher,
+        "evaluation_flops": totals.evaluation,
+        "exhaustive_grid_flops": ledger.grid,
+        "share_of_grid": totals.share_of_grid,
+        "wall_seconds": _seconds_running(records),
+    }
+
+
+def _seconds_running(records: Sequence[Record]) -> float:
+    """Return the time on the clock, without the pauses between a kill and its resumption."""
+    total = 0.0
+    for earlier, later in pairwise(records):
+        if not isinstance(later.event, RunStarted):
+            total += max(0.0, later.time - earlier.time)
+    return total
+
+
+def _count(facts: _Facts, kind: type[Event]) -> int:
+    return sum(isinstance(ending, kind) for ending in facts.endings.values())
+
+
+def _warnings(facts: _Facts) -> list[str]:
+    return list(_margin_warnings(facts))
+
+
+def _margin_warnings(facts: _Facts) -> Iterable[str]:
+    margin, observed = facts.plan["match"].get("margin"), _supported(facts)["observed"]
+    if margin is not None and observed is not None and margin < observed:
+        yield (
+            f"the {facts.plan['splits']['confirm']:,} confirm items support no margin below "
+            f"{100 * observed:.1f} points at the disagreement seen on dev: a student equal to the "
+            f"teacher may stay undecided at {100 * margin:.1f}"
+        )
