@@ -12,7 +12,15 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
 
 from kdsearch.spec.space import Configuration, Space, parse_space
 
@@ -86,8 +94,8 @@ def _searchable(model: type[BaseModel]) -> type[BaseModel]:
         fields[name] = (field.annotation, field)
         if numeric:
             described = Field(default=field.default, description=field.description)
-            limits = Annotated[field.annotation, *field.metadata]  # type: ignore[valid-type,name-defined]  # built at run time
-            fields[name] = (limits | Space, described)  # type: ignore[operator]  # built at run time
+            limits = Annotated[field.annotation, *field.metadata]  # type: ignore[name-defined]  # built at run time
+            fields[name] = (limits | Space, described)
     return create_model(f"Searchable{model.__name__}", __base__=Strict, **fields)
 
 
@@ -104,6 +112,18 @@ class DomainChoice(Strict):
     options: Mapping[str, Any] = Field(default_factory=dict)
 
 
+def _split_size(size: str | float | int) -> str | float | int:
+    if isinstance(size, str):
+        if size != "rest" and not (size.startswith("official:") and size != "official:"):
+            raise ValueError(f"a count, a share below 1, 'official:NAME' or 'rest', not '{size}'")
+    elif not (size >= 1 if isinstance(size, int) else 0 < size < 1):
+        raise ValueError(f"a whole count from 1 or a share between 0 and 1, not {size}")
+    return size
+
+
+SplitSize = Annotated[str | float | int, AfterValidator(_split_size)]
+
+
 class Splits(Strict):
     """Which examples fit, steer and decide.
 
@@ -111,9 +131,17 @@ class Splits(Strict):
     official split, `official:NAME` an official split, `rest` what the others leave.
     """
 
-    train: str | float | int = "rest"
-    dev: str | float | int = 0.15
-    confirm: str | float | int = 0.3
+    train: SplitSize = "rest"
+    dev: SplitSize = 0.15
+    confirm: SplitSize = 0.3
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Splits:
+        named = [size for size in (self.train, self.dev, self.confirm) if isinstance(size, str)]
+        for size in named:
+            if named.count(size) > 1:
+                raise ValueError(f"'{size}' can be one split only")
+        return self
 
 
 class Scratch(Strict):
@@ -274,7 +302,9 @@ class Stage(Strict):
             }
             for name, term in self.losses.items()
         }
-        train = {key: fixed(f"train.{key}", getattr(self.train, key)) for key in Training.model_fields}
+        train = {
+            key: fixed(f"train.{key}", getattr(self.train, key)) for key in Training.model_fields
+        }
         return Settings(losses=losses, training=Training(**train))
 
     def baseline(self, configuration: Configuration) -> Settings:

@@ -1,0 +1,207 @@
+"""The plugins that a spec names, with their own parts of it validated."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, Field, ValidationError
+
+from kdsearch.errors import KdsearchError, PluginError, SpecError, did_you_mean
+from kdsearch.plugin.api import Use
+from kdsearch.spec.document import Origin
+from kdsearch.spec.faults import faults_of, strictly
+from kdsearch.spec.models import Settings, Strict, Training
+from kdsearch.spec.space import LogUniform, Space, Uniform, draw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kdsearch.plugin.api import Domain, Ladder, Loss, Signal
+    from kdsearch.plugin.host import Host
+    from kdsearch.spec.document import Trail
+    from kdsearch.spec.models import SearchSpec
+
+STAGE: Trail = ("stages", 0)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the plugins contribute to a search."""
+
+    domain: Domain
+    options: BaseModel
+    """The domain's."""
+    ladder: Ladder
+    ladder_config: BaseModel
+    losses: Mapping[str, Loss]
+
+    @property
+    def needs(self) -> frozenset[Signal]:
+        """The teacher signals that the losses need."""
+        return frozenset(signal for loss in self.losses.values() for signal in loss.needs)
+
+    def loss_config(self, name: str, settings: Settings) -> Any:
+        """Return a loss's validated options in one trial's settings; its weight is none of them."""
+        return self.losses[name].Config.model_validate(_options(settings.losses[name]))
+
+
+def resolve_parts(spec: SearchSpec, host: Host, origin: Origin | None = None) -> Parts:
+    """Find the plugins that a spec names and let each validate its part.
+
+    Args:
+        spec: The search.
+        host: What is installed.
+        origin: Where the spec was read, to name the places of faults.
+
+    Raises:
+        SpecError: If a name is unknown or a part invalid, one line a fault.
+        PluginError: Likewise, if a broken plugin may be the reason.
+    """
+    return _Resolver(spec, origin or Origin()).resolve(host)
+
+
+class _Weight(Strict):
+    weight: float = Field(ge=0.0)
+
+
+class _Resolver:
+    """Goes through a spec and gathers every fault before it gives up."""
+
+    def __init__(self, spec: SearchSpec, origin: Origin) -> None:
+        self.spec = spec
+        self.origin = origin
+        self.lines: list[str] = []
+        self.kind: type[KdsearchError] = SpecError
+
+    def resolve(self, host: Host) -> Parts:
+        spec, stage = self.spec, self.spec.stage
+        losses: dict[str, Loss] = {}
+        for name in stage.losses:
+            with self._at((*STAGE, "losses", name), at_key=True):
+                losses[name] = host.loss(name)
+        with self._at((*STAGE, "domain", "name")):
+            domain = host.domain(stage.domain.name)
+            self._check_use(domain)
+        with self._at(("ladder", "kind")):
+            ladder = host.ladder(spec.ladder.kind)
+        self._give_up()
+        options = self._config(domain.Options, stage.domain.options, (*STAGE, "domain", "options"))
+        ladder_config = self._config(ladder.Config, spec.ladder.rest, ("ladder",))
+        self._check_metric(domain)
+        self._check_edges(losses)
+        self._give_up()
+        self._check_drawn(losses)
+        self._give_up()
+        return Parts(domain, options, ladder, ladder_config, losses)
+
+    @contextmanager
+    def _at(self, trail: Trail, *, at_key: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except KdsearchError as error:
+            self._add(self.origin.rename(trail), str(error), at_key=at_key)
+            self.kind = PluginError if isinstance(error, PluginError) else self.kind
+
+    def _add(self, trail: Trail, message: str, *, at_key: bool = False) -> None:
+        line = self.origin.line(trail, message, at_key=at_key)
+        if line not in self.lines:
+            self.lines.append(line)
+
+    def _give_up(self) -> None:
+        if self.lines:
+            raise self.kind("\n".join(self.lines))
+
+    def _check_use(self, domain: Domain) -> None:
+        if domain.use == Use.EVALUATE:
+            raise SpecError(f"domain '{domain.name}' is for evaluation only: it has too few items")
+
+    def _check_metric(self, domain: Domain) -> None:
+        metric = self.spec.match.metric
+        if metric in domain.metrics:
+            return
+        if metric in domain.aggregates:
+            reason = "is not a mean over items, so no paired test applies to it"
+            message = f"'{metric}' {reason}; allowed: {', '.join(domain.metrics)}"
+        else:
+            message = f"unknown metric '{metric}': {did_you_mean(metric, domain.metrics)}"
+        self._add(self.origin.rename(("match", "metric")), f"match.metric: {message}")
+
+    def _config(self, model: type[BaseModel], values: Mapping[str, Any], prefix: Trail) -> Any:
+        """Validate values that hold no spaces, or note what is wrong with them."""
+        return self._validate(model, dict(values), prefix, {}, {})
+
+    def _check_edges(self, losses: Mapping[str, Loss]) -> None:
+        """Validate every searched value where its space ends, the others at their first edge."""
+        stage = self.spec.stage
+        for name, loss in losses.items():
+            term, prefix = stage.losses[name], (*STAGE, "losses", name)
+            self._at_edges(_Weight, {"weight": term.weight}, prefix)
+            self._at_edges(loss.Config, term.rest, prefix)
+        fields = {key: getattr(stage.train, key) for key in Training.model_fields}
+        searched = {key: value for key, value in fields.items() if isinstance(value, Space)}
+        self._at_edges(Training, searched, (*STAGE, "train"))
+
+    def _at_edges(self, model: type[BaseModel], values: Mapping[str, Any], prefix: Trail) -> None:
+        spaces = {key: value for key, value in values.items() if isinstance(value, Space)}
+        base = {**values, **{key: space.edges[0] for key, space in spaces.items()}}
+        first = dict.fromkeys(spaces, 0)
+        if self._validate(model, base, prefix, spaces, first) is None:
+            return
+        for key, space in spaces.items():
+            for index, edge in enumerate(space.edges[1:], start=1):
+                at = {**first, key: index}
+                self._validate(model, {**base, key: edge}, prefix, spaces, at)
+
+    def _validate(
+        self,
+        model: type[BaseModel],
+        values: Mapping[str, Any],
+        prefix: Trail,
+        spaces: Mapping[str, Space],
+        at: Mapping[str, int],
+    ) -> Any:
+        """Validate values taken from the edges `at` of their spaces."""
+
+        def rename(trail: Trail) -> Trail:
+            key = str(trail[0]) if trail else ""
+            if key in spaces:
+                form = next(iter(type(spaces[key]).model_fields))
+                trail = (key, form, at[key], *trail[1:])
+            return self.origin.rename((*prefix, *trail))
+
+        try:
+            return strictly(model, values)
+        except ValidationError as error:
+            also = {"ladder": ["kind"], "losses": ["weight"]}.get(str(prefix[-2:][0]), [])
+            for fault in faults_of(error, model, values, rename, also):
+                hint = _hint(error, spaces) if not fault.at_key else ""
+                self._add(fault.trail, f"{fault.message}{hint}", at_key=fault.at_key)
+            return None
+
+    def _check_drawn(self, losses: Mapping[str, Loss]) -> None:
+        """Validate the configurations that will run, whose parts may not go together."""
+        spec, stage = self.spec, self.spec.stage
+        for index in range(spec.search.configurations_per_size):
+            settings = stage.resolve(draw(stage.spaces, index, spec.search.seed))
+            if not any(values["weight"] for values in settings.losses.values()):
+                where = self.origin.rename((*STAGE, "losses"))
+                self._add(where, f"losses: every weight is 0 in configuration {index}")
+                return
+            for name, loss in losses.items():
+                prefix = (*STAGE, "losses", name)
+                self._validate(loss.Config, _options(settings.losses[name]), prefix, {}, {})
+
+
+def _hint(error: ValidationError, spaces: Mapping[str, Space]) -> str:
+    """Say why the whole number at the end of an interval is none."""
+    for detail in error.errors(include_url=False):
+        space = spaces.get(str(detail["loc"][0])) if detail["loc"] else None
+        if detail["type"] == "int_type" and isinstance(space, Uniform | LogUniform):
+            return " (an interval draws fractions: use choice)"
+    return ""
+
+
+def _options(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if key != "weight"}
