@@ -30,6 +30,8 @@ class Column(NamedTuple, Generic[Row]):
     style: Callable[[Row], str] = _plain
     flexible: bool = False
     """Whether the cells may be folded when the terminal is narrow."""
+    least: int | None = None
+    """Characters that a flexible column is not folded below."""
 
 
 def draw(
@@ -39,6 +41,7 @@ def draw(
     title: str | None = None,
     style: Callable[[Row], str] = _plain,
     rule_after: int | None = None,
+    expand: bool = False,
 ) -> Table:
     """Draw rows as a table.
 
@@ -48,6 +51,7 @@ def draw(
         title: Stands above, at the left, and a blank line under it.
         style: The style of a whole row.
         rule_after: The number of rows above a horizontal rule.
+        expand: Take the whole width, given to flexible columns, so that frames do not jump.
     """
     table = Table(
         title=None if title is None else Text(f"{title}\n", style="bold"),
@@ -58,6 +62,7 @@ def draw(
         padding=(0, 1, 0, 0),  # and one of the box: two spaces between columns
         pad_edge=False,
         header_style="dim",
+        expand=expand,
     )
     for column in columns:
         table.add_column(
@@ -65,6 +70,8 @@ def draw(
             justify=column.justify,
             no_wrap=not column.flexible,
             overflow="fold",
+            min_width=column.least,
+            ratio=1 if expand and column.flexible else None,
         )
     for position, row in enumerate(rows, start=1):
         cells = [Text(column.text(row), style=column.style(row)) for column in columns]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-MINUS = "\N{MINUS SIGN}"
 NONE = "-"
 """Stands where there is no number."""
 
@@ -27,11 +26,11 @@ def score(value: float | None) -> str:
 
 
 def points(value: float | None) -> str:
-    """Return a difference of scores in signed points: +1.2, 0.0, \N{MINUS SIGN}3.4."""
+    """Return a difference of scores in signed points: +1.2, 0.0, -3.4."""
     if value is None:
         return NONE
     text = f"{100 * value:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", MINUS)
+    return "0.0" if text in ("+0.0", "-0.0") else text
 
 
 def width(value: float) -> str:
@@ -73,6 +72,14 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def about(seconds: float) -> str:
+    """Return a guessed duration in few digits: about 40 s, about 4 min, about 1 h 5 min."""
+    if seconds < 95:
+        return f"about {max(10, round(seconds, -1)):.0f} s"
+    minutes = round(seconds / 60)
+    return f"about {minutes} min" if minutes < 60 else f"about {duration(60 * minutes)}"
 
 
 def noun(count: int, singular: str, plural: str | None = None) -> str:

@@ -152,10 +152,9 @@ def _pair(values: Any) -> tuple[float, float] | None:
     return (values[0], values[1]) if values else None
 
 
-def title(summary: Summary) -> str:
-    """Return the run's name and the question it was asked."""
-    confidence = numbers.percent(summary["match"]["confidence"])
-    return f"{summary['name']}: {claim(summary['match'])} at {confidence} confidence"
+def title(name: str, match: Mapping[str, Any]) -> str:
+    """Return a run's name and the question it was asked."""
+    return f"{name}: {claim(match)} at {numbers.percent(match['confidence'])} confidence"
 
 
 def claim(match: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def summary_table(summary: Summary, *, exact: bool = False) -> RenderableType:
         draw(
             columns,
             rows.size_rows(summary),
-            title=rows.title(summary),
+            title=rows.title(summary["name"], summary["match"]),
             style=lambda row: "bold" if row.selected else "",
             rule_after=1,
         )

@@ -1,0 +1,142 @@
+"""What the live view says of a run, before it is drawn: a heading and a row a size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kdsearch.report import numbers
+from kdsearch.report.estimate import seconds_left
+from kdsearch.report.state import TrialStatus
+from kdsearch.search.evidence import Answers, weigh
+
+if TYPE_CHECKING:
+    from kdsearch.report.state import RunState, SizeState, TrialState
+
+BAR = 12
+"""Characters of a progress bar."""
+
+TRIAL_LINE = 38
+"""Characters of a running trial's line."""
+
+
+class BoardRow(NamedTuple):
+    """One size while the search goes on."""
+
+    name: str
+    parameters: int | None
+    share: float | None
+    """Of the teacher's parameters."""
+    dev: float | None
+    """The best score of its distilled trials so far."""
+    needed: float | None
+    """The score from which on that trial passes, its disagreement being the same."""
+    verdict: str | None
+    confirmed: bool
+    """Whether confirm decided it."""
+    state: str
+    """What runs, or what was decided and why; a line for each running trial."""
+
+
+def board_rows(state: RunState, *, live: bool = True) -> list[BoardRow]:
+    """Return a row for each size, the largest first.
+
+    Args:
+        state: The run.
+        live: Whether running trials go on; else the view has ended before them.
+    """
+    sizes = sorted(state.sizes.values(), key=lambda size: -(size.parameters or 0))
+    return [_row(size, state, live) for size in sizes]
+
+
+def _row(size: SizeState, state: RunState, live: bool) -> BoardRow:
+    trials = state.trials_of(size.name)
+    whole = state.teacher.parameters if state.teacher else state.plan.teacher_parameters
+    scored = [trial for trial in trials if trial.index is not None and trial.score is not None]
+    best = max(scored, key=lambda trial: trial.score or 0.0, default=None)
+    return BoardRow(
+        name=size.name,
+        parameters=size.parameters,
+        share=size.parameters / whole if whole and size.parameters else None,
+        dev=best.score if best else None,
+        needed=_needed(best, state) if best else None,
+        verdict=size.verdict,
+        confirmed=size.decided_on == "confirm",
+        state="\n".join(_state_lines(size, trials, live)),
+    )
+
+
+def _needed(trial: TrialState, state: RunState) -> float | None:
+    if state.plan.rules is None or trial.answers is None or trial.score is None:
+        return None
+    return weigh(Answers(trial.score, *trial.answers), state.plan.rules).required_score
+
+
+def _state_lines(size: SizeState, trials: list[TrialState], live: bool) -> list[str]:
+    """Say what was decided, else what runs and how the others ended."""
+    if size.verdict is not None:
+        lines = [_decision(size)]
+        if size.alpha is not None and size.decided_on == "dev":
+            lines.append(f"declared for confirm, alpha {size.alpha:.4g}")
+        return lines
+    lines = [trial_line(trial, live) for trial in trials if trial.status is TrialStatus.RUNNING]
+    ended = [trial for trial in trials if trial.status is not TrialStatus.RUNNING]
+    if ended:
+        lines.append(", ".join(_ended(trial) for trial in ended))
+    return lines
+
+
+def _decision(size: SizeState) -> str:
+    """Return a decision's reason without the size's name, and without what comes next."""
+    reason, _, _ = size.reason.removeprefix(f"{size.name} ").rpartition("; ")
+    return reason or size.reason
+
+
+def short_name(trial: TrialState) -> str:
+    """Return what tells a trial from the others of its size: baseline, c0."""
+    if trial.size is None:
+        return trial.name
+    return "baseline" if trial.index is None else f"c{trial.index}"
+
+
+def trial_line(trial: TrialState, live: bool = True) -> str:
+    """Draw a running trial's progress, or say where it was left."""
+    name = f"{short_name(trial):<8}"
+    if not live:
+        return f"{name} left at step {trial.step}/{trial.total_steps}"
+    done = round(BAR * trial.share_done)
+    bar = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" * done
+    bar += "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (BAR - done)
+    text = f"{name} {bar} {100 * trial.share_done:3.0f}%"
+    return text if trial.loss is None else f"{text}  loss {trial.loss:.3g}"
+
+
+def _ended(trial: TrialState) -> str:
+    name = short_name(trial)
+    if trial.status is TrialStatus.FINISHED:
+        return f"{name} {numbers.score(trial.score)}"
+    return f"{name} {trial.status}"
+
+
+def heading(state: RunState, elapsed: float) -> list[tuple[str, str]]:
+    """Return labelled lines: the teacher, the cost so far, the time."""
+    return [("teacher", _teacher(state)), ("so far", _so_far(state, elapsed))]
+
+
+def _teacher(state: RunState) -> str:
+    if state.teacher is None:
+        training = state.trials.get("teacher")
+        return trial_line(training) if training else "being prepared"
+    ready = state.teacher
+    text = f"{numbers.parameters(ready.parameters)} parameters, dev {numbers.score(ready.score)}"
+    return text if ready.informative else f"{text}, not above guessing"
+
+
+def _so_far(state: RunState, elapsed: float) -> str:
+    share = numbers.percent(state.share_of_grid)
+    parts = [f"{share} of the exhaustive grid", numbers.clock(elapsed)]
+    left = seconds_left(state, elapsed)
+    if state.finished is not None:
+        parts.append("finished")
+    elif left is not None:
+        parts.append(f"{numbers.about(left)} left")
+    return ", ".join(parts)

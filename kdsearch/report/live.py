@@ -1,0 +1,112 @@
+"""The live view: a table of sizes, drawn anew while trials report."""
+
+from __future__ import annotations
+
+import time
+from threading import RLock
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from kdsearch.events import TeacherReady, TrialFailed
+from kdsearch.report import numbers, rows
+from kdsearch.report.board import TRIAL_LINE, BoardRow, board_rows, heading
+from kdsearch.report.drawing import Column, Fitting, draw, labelled
+from kdsearch.report.messages import message
+from kdsearch.report.state import RunState
+from kdsearch.report.tables import STYLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import RenderableType
+
+    from kdsearch.events import Record
+
+FRAMES_PER_SECOND = 2
+"""Enough for a clock; a report is seen within half a second."""
+
+
+class LiveView:
+    """Shows a run in place, and leaves its last state on the terminal.
+
+    Failed trials and a teacher that is not above guessing scroll by above the table, so that
+    they are not lost when the table changes.
+
+    Args:
+        stream: A terminal.
+        clock: The journal's clock, in seconds.
+    """
+
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.time) -> None:
+        self.state = RunState()
+        self.clock = clock
+        self._ended = False
+        self._lock = RLock()
+        """The refreshing thread draws while the run's own thread takes in records."""
+        self._live = Live(
+            console=Console(file=stream),
+            get_renderable=self.frame,
+            refresh_per_second=FRAMES_PER_SECOND,
+            redirect_stdout=False,  # data, and not ours
+            redirect_stderr=stream.isatty(),
+        )
+
+    def show(self, record: Record) -> None:
+        """Take in a record; the next frame shows it."""
+        with self._lock:
+            self.state.apply(record)
+            text = message(record.event, self.state) if _scrolls(record) else None
+        if not self._live.is_started:
+            self._live.start()
+        if text is not None:
+            self._live.console.print(Text(text))
+
+    def end(self) -> None:
+        """Draw the last frame, and give the terminal back."""
+        self._ended = True
+        if self._live.is_started:
+            self._live.stop()
+
+    def frame(self) -> RenderableType:
+        """Draw the run as it stands."""
+        with self._lock:
+            if not self.state.plan.name:
+                return Text()
+            over = self.state.finished is not None
+            elapsed = self.state.elapsed(self.state.latest if over else self.clock())
+            listed = board_rows(self.state, live=not self._ended)
+            lines = heading(self.state, elapsed)
+            title = rows.title(self.state.plan.name, self.state.plan.match)
+        layouts = [draw(columns, listed, style=_style, expand=True) for columns in _layouts()]
+        return Group(Text(title, style="bold"), labelled(lines), Text(), Fitting(layouts))
+
+
+def _scrolls(record: Record) -> bool:
+    event = record.event
+    return isinstance(event, TrialFailed) or (
+        isinstance(event, TeacherReady) and not event.informative
+    )
+
+
+def _style(row: BoardRow) -> str:
+    """Colour what is settled for good, and let what nobody has visited stand back."""
+    if row.verdict is None:
+        return "" if row.state else "dim"
+    return "" if row.verdict == "undecided" and not row.confirmed else STYLES.get(row.verdict, "")
+
+
+def _layouts() -> list[list[Column[BoardRow]]]:
+    def measures(row: BoardRow) -> str:
+        return f"{numbers.parameters(row.parameters)} {numbers.percent(row.share):>4}"
+
+    size = Column[BoardRow]("size", lambda row: row.name)
+    count = Column[BoardRow]("parameters\nof teacher", measures, "right")
+    scores = [
+        Column[BoardRow]("dev", lambda row: numbers.score(row.dev), "right"),
+        Column[BoardRow]("needed", lambda row: numbers.score(row.needed), "right"),
+    ]
+    told = Column[BoardRow]("state", lambda row: row.state, flexible=True, least=TRIAL_LINE)
+    return [[size, count, *scores, told], [size, *scores, told], [size, told]]

@@ -1,0 +1,161 @@
+"""One line for each event worth a line, as plain text.
+
+A line says what happened and, where something was decided, why. Progress is told rarely: see
+`ProgressGate`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kdsearch.events import (
+    ConfirmOpened,
+    ConfirmTested,
+    RunFinished,
+    RunStarted,
+    SizeDecided,
+    TeacherReady,
+    TrialFailed,
+    TrialFinished,
+    TrialProgress,
+    TrialStarted,
+    TrialStopped,
+)
+from kdsearch.report import numbers, rows
+from kdsearch.search.sentences import against_teacher
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kdsearch.events import Event, Record
+    from kdsearch.report.state import RunState
+
+SECONDS_BETWEEN_LINES = 10.0
+"""At most a line of progress so often, a trial; quarter marks are told in any case."""
+
+
+class ProgressGate:
+    """Lets through the progress of a trial that is worth a line."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, tuple[float, int]] = {}
+        """By trial: when its last line was told, and the quarter it had reached."""
+
+    def opens(self, record: Record) -> bool:
+        """Whether a record is worth a line; every event but progress is."""
+        event = record.event
+        if isinstance(event, TrialStarted):
+            self._told[event.trial or ""] = (record.time, 0)
+        if not isinstance(event, TrialProgress):
+            return True
+        name = event.trial or ""
+        quarter = 4 * event.step // event.total_steps if event.total_steps else 0
+        last_time, last_quarter = self._told.setdefault(name, (record.time, 0))
+        due = record.time - last_time >= SECONDS_BETWEEN_LINES or quarter > last_quarter
+        if due:
+            self._told[name] = (record.time, max(quarter, last_quarter))
+        return due
+
+
+def message(event: Event, state: RunState) -> str | None:
+    """Return an event's line, or None where it needs none.
+
+    Args:
+        event: What happened.
+        state: The run with this event taken in.
+    """
+    match event:
+        case RunStarted():
+            return _run_started(event, state)
+        case TeacherReady():
+            return _teacher_ready(event)
+        case TrialStarted():
+            return f"{event.trial}  started{_settings(event.config)}"
+        case TrialProgress():
+            return _progress(event)
+        case TrialFinished():
+            return _trial_finished(event, state)
+        case TrialStopped():
+            return f"{event.trial}  stopped at step {event.step}: {_stop_reason(event.reason)}"
+        case TrialFailed():
+            return f"{event.trial}  failed: {numbers.last_line(event.error)}"
+        case SizeDecided():
+            return f"size {event.reason}"
+        case ConfirmOpened():
+            shares = zip(event.sizes, event.alphas, strict=False)
+            listed = ", ".join(f"{size} (alpha {alpha:.4g})" for size, alpha in shares)
+            return f"confirm opened for {listed}"
+        case ConfirmTested():
+            return _confirm_tested(event)
+        case RunFinished():
+            return f"{rows.OUTCOMES.get(event.outcome, event.outcome)}: {event.sentence}"
+    return None
+
+
+def _run_started(event: RunStarted, state: RunState) -> str:
+    plan = state.plan
+    text = f"run {event.run} {'resumed' if event.resumed else 'started'}"
+    if plan.sizes:
+        counts = sorted(plan.sizes.values())
+        text += f": {numbers.noun(len(counts), 'size')}"
+        text += f" from {numbers.parameters(counts[0])} to {numbers.parameters(counts[-1])}"
+        text += f", baseline and {numbers.noun(plan.trials_per_size - 1, 'configuration')} each"
+    if event.resumed and state.trials:
+        text += f"; {numbers.noun(len(state.trials), 'trial')} need no repeating"
+    return text
+
+
+def _teacher_ready(event: TeacherReady) -> str:
+    text = f"teacher ready: {numbers.parameters(event.parameters)} parameters, "
+    text += f"dev {numbers.score(event.score)} on {event.items:,} items"
+    chance = event.chance
+    known = [
+        f"{name.removesuffix('_score')} {numbers.score(value)}"
+        for name, value in chance.items()
+        if name.endswith("_score")
+    ]
+    if "p_value" in chance:
+        known.append(f"p {numbers.probability(chance['p_value'])}")
+    text += f" ({', '.join(known)})" if known else ""
+    return text if event.informative else f"{text}; not above guessing"
+
+
+def _settings(config: Mapping[str, Any]) -> str:
+    told = ", ".join(f"{_short(path)} {_value(value)}" for path, value in config.items())
+    return f": {told}" if told else ""
+
+
+def _short(path: str) -> str:
+    return path.removeprefix("train.").removeprefix("losses.")
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _progress(event: TrialProgress) -> str:
+    text = f"{event.trial}  step {event.step}/{event.total_steps}"
+    if event.losses:
+        text += f"  loss {event.losses.get('loss', sum(event.losses.values())):.3g}"
+    return text if event.score is None else f"{text}  dev {numbers.score(event.score)}"
+
+
+def _trial_finished(event: TrialFinished, state: RunState) -> str:
+    text = f"{event.trial}  finished in {numbers.duration(event.seconds)}: "
+    text += f"dev {numbers.score(event.score)}"
+    difference = (event.student_only - event.teacher_only) / event.items if event.items else 0.0
+    text += f", {against_teacher(difference)}"
+    return f"{text}  [{numbers.percent(state.share_of_grid)} of the grid so far]"
+
+
+def _stop_reason(reason: str) -> str:
+    """Return a reason without the decision that a line of its own has told."""
+    return "its size is decided" if reason.startswith("decided:") else reason
+
+
+def _confirm_tested(event: ConfirmTested) -> str:
+    return (
+        f"{event.size} on confirm: {numbers.score(event.student_score)}, teacher "
+        f"{numbers.score(event.teacher_score)} on {event.items:,} items, p "
+        f"{numbers.probability(event.p_value)}"
+    )

@@ -1,0 +1,198 @@
+"""What is known of a run after some events: the one reading of the journal that displays share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from kdsearch.events import (
+    ConfirmOpened,
+    ConfirmTested,
+    RunFinished,
+    RunStarted,
+    SizeDecided,
+    TeacherReady,
+    TrialFailed,
+    TrialFinished,
+    TrialProgress,
+    TrialStarted,
+    TrialStopped,
+)
+from kdsearch.report.numbers import last_line
+from kdsearch.report.planned import Planned
+from kdsearch.search.cost import Ledger
+
+if TYPE_CHECKING:
+    from kdsearch.events import Event, Record
+
+
+class TrialStatus(StrEnum):
+    """Where a trial stands."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+@dataclass
+class TrialState:
+    """One trial as its last event left it."""
+
+    name: str
+    size: str | None
+    """None for the teacher's own training."""
+    index: int | None
+    started: float
+    """Seconds into the run."""
+    status: TrialStatus = TrialStatus.RUNNING
+    step: int = 0
+    total_steps: int = 0
+    loss: float | None = None
+    score: float | None = None
+    answers: tuple[int, int, int] | None = None
+    """Dev items right by student only, by teacher only, and all."""
+    note: str = ""
+    """Why it stopped or failed."""
+
+    @property
+    def share_done(self) -> float:
+        """The share of its steps behind it."""
+        if self.status is TrialStatus.FINISHED:
+            return 1.0
+        return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
+
+    def judge(
+        self,
+        score: float | None,
+        student_only: int | None,
+        teacher_only: int | None,
+        items: int | None,
+    ) -> None:
+        """Note its answers to dev, where it has given any."""
+        if score is not None:
+            self.score = score
+        if student_only is not None and teacher_only is not None and items:
+            self.answers = (student_only, teacher_only, items)
+
+
+@dataclass
+class SizeState:
+    """One size as the last decision left it."""
+
+    name: str
+    parameters: int | None
+    verdict: str | None = None
+    """None until it is decided."""
+    decided_on: str | None = None
+    reason: str = ""
+    alpha: float | None = None
+    """Its share of the error, once confirm is opened for it."""
+    confirm: ConfirmTested | None = None
+
+
+@dataclass
+class RunState:
+    """A run as its last event left it."""
+
+    plan: Planned = field(default_factory=Planned)
+    teacher: TeacherReady | None = None
+    sizes: dict[str, SizeState] = field(default_factory=dict)
+    """In the order of the ladder, then of their appearance."""
+    trials: dict[str, TrialState] = field(default_factory=dict)
+    finished: RunFinished | None = None
+    resumed: bool = False
+    searching_since: float = 0.0
+    """Seconds into the run at which the teacher was ready."""
+    latest: float = 0.0
+    """The time of the last event, by the journal's clock."""
+    _began: float | None = None
+    _ledger: Ledger = field(default_factory=lambda: Ledger({}, 0.0))
+    _active: float = 0.0
+    """Seconds of the sessions before the present one."""
+
+    def elapsed(self, time: float) -> float:
+        """Return the seconds that the run was at work until a time of the journal's clock."""
+        return self._active + (0.0 if self._began is None else max(0.0, time - self._began))
+
+    def apply(self, record: Record) -> None:
+        """Take in the next event."""
+        event = record.event
+        if self._began is None or isinstance(event, RunStarted):
+            self._active = self.elapsed(self.latest)
+            self._began = record.time
+        self.latest = max(self.latest, record.time)
+        self._ledger.apply(event)
+        match event:
+            case RunStarted():
+                self._start(event)
+            case TeacherReady():
+                self.teacher, self.searching_since = event, self.elapsed(record.time)
+                self.trials.pop("teacher", None)
+            case SizeDecided() | ConfirmOpened() | ConfirmTested():
+                self._decide(event)
+            case RunFinished():
+                self.finished = event
+            case _ if event.trial is not None:
+                self._try(event, self.elapsed(record.time))
+
+    def _start(self, event: RunStarted) -> None:
+        self.plan = Planned.read(event.plan)
+        self._ledger.trial_flops, self._ledger.grid = self.plan.trial_flops, self.plan.grid_flops
+        self.resumed = event.resumed
+        for name, parameters in self.plan.sizes.items():
+            self._size(name).parameters = parameters
+        for trial in list(self.trials.values()):  # of a session that was killed
+            if trial.status is TrialStatus.RUNNING:
+                del self.trials[trial.name]
+
+    def _size(self, name: str) -> SizeState:
+        return self.sizes.setdefault(name, SizeState(name, self.plan.sizes.get(name)))
+
+    def _decide(self, event: SizeDecided | ConfirmOpened | ConfirmTested) -> None:
+        if isinstance(event, ConfirmOpened):
+            for name, alpha in zip(event.sizes, event.alphas, strict=False):
+                self._size(name).alpha = alpha
+        elif event.size is not None and isinstance(event, ConfirmTested):
+            self._size(event.size).confirm = event
+        elif event.size is not None and isinstance(event, SizeDecided):
+            size = self._size(event.size)
+            size.verdict, size.decided_on = event.verdict, event.decided_on
+            size.reason = event.reason
+
+    def _try(self, event: Event, seconds: float) -> None:
+        name = event.trial or ""
+        if event.size is not None:
+            self._size(event.size)
+        if isinstance(event, TrialStarted) or name not in self.trials:
+            index = getattr(event, "index", None)
+            self.trials[name] = TrialState(name, event.size, index, seconds)
+        trial = self.trials[name]
+        match event:
+            case TrialProgress():
+                trial.step, trial.total_steps = event.step, event.total_steps
+                trial.loss = event.losses.get("loss", trial.loss)
+                trial.judge(event.score, event.student_only, event.teacher_only, event.items)
+            case TrialFinished():
+                trial.status = TrialStatus.FINISHED
+                trial.judge(event.score, event.student_only, event.teacher_only, event.items)
+            case TrialStopped():
+                trial.status, trial.note = TrialStatus.STOPPED, event.reason
+                trial.step = max(trial.step, event.step)
+            case TrialFailed():
+                trial.status, trial.note = TrialStatus.FAILED, last_line(event.error)
+
+    @property
+    def running(self) -> list[TrialState]:
+        """The trials at work, the oldest first."""
+        return [trial for trial in self.trials.values() if trial.status is TrialStatus.RUNNING]
+
+    def trials_of(self, size: str) -> list[TrialState]:
+        """Return a size's trials, the oldest first."""
+        return [trial for trial in self.trials.values() if trial.size == size]
+
+    @property
+    def share_of_grid(self) -> float:
+        """The planned cost of the steps behind, against training the exhaustive grid."""
+        return self._ledger.totals().share_of_grid

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+from rich.console import Console
+
+from kdsearch.events import Record, SizeDecided, TeacherReady, TrialProgress
+from kdsearch.report.live import LiveView
+from kdsearch.report.printer import printer_for
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def frame(records: Sequence[Record], width: int = 80, *, ended: bool = False) -> list[str]:
+    """Return what the view shows after some records, a second later."""
+    view = LiveView(StringIO(), clock=lambda: records[-1].time + 1.0)
+    for record in records:
+        view.state.apply(record)
+    if ended:
+        view.end()
+    stream = StringIO()
+    Console(file=stream, width=width).print(view.frame())
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+def until_progress(records: list[Record], trial: str, step: int) -> list[Record]:
+    for place, record in enumerate(records):
+        event = record.event
+        if isinstance(event, TrialProgress) and (event.trial, event.step) == (trial, step):
+            return records[: place + 1]
+    raise AssertionError("no such progress")
+
+
+def test_a_running_trial_shows_its_bar_and_its_score_against_the_bar(
+    records: list[Record],
+) -> None:
+    lines = frame(until_progress(records, "28k-c0-s0", 800))
+    assert "28k     28k  19%  0.879   0.919  baseline ━━━━━━━━────  67%  loss 0.269" in lines
+    assert "                                 c0       ━━━━━━━━────  67%  loss 0.269" in lines
+    assert "11k     11k   8%  0.517   0.937  failed: best dev 0.517 against 0.937 needed" in lines
+
+
+def test_the_heading_tells_teacher_cost_and_time(records: list[Record]) -> None:
+    lines = frame(until_progress(records, "28k-c0-s0", 800))
+    assert lines[0] == "arithmetic: accuracy within 3.0 points of the teacher at 95% confidence"
+    assert lines[1] == "teacher  147k parameters, dev 0.933"
+    assert lines[2] == "so far   9% of the exhaustive grid, 01:23, about 4 min left"
+
+
+def test_the_last_frame_says_where_running_trials_were_left(records: list[Record]) -> None:
+    lines = frame(until_progress(records, "28k-c0-s0", 800), ended=True)
+    assert any(line.endswith("c0       left at step 800/1200") for line in lines)
+    assert not any("━" in line for line in lines)
+
+
+def test_a_declared_size_shows_its_share_of_the_error(records: list[Record]) -> None:
+    opened = next(r.sequence for r in records if r.event.name == "confirm_opened")
+    lines = frame(records[: opened + 1])
+    assert any("declared for confirm, alpha 0.025" in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [30, 44, 60, 80, 100, 140])
+def test_no_width_breaks_a_frame(records: list[Record], width: int) -> None:
+    for count in range(1, len(records), 7):
+        assert all(len(line) <= width for line in frame(records[:count], width))
+
+
+def test_before_the_teacher_is_ready_its_training_is_shown(records: list[Record]) -> None:
+    training = TrialProgress(trial="teacher", step=300, total_steps=1200, losses={"loss": 0.5})
+    record = Record(1, records[0].time + 9.0, training)
+    assert frame(records[:1])[1] == "teacher  being prepared"
+    assert frame([records[0], record])[1] == "teacher  teacher  ━━━─────────  25%  loss 0.5"
+
+
+def test_failures_scroll_by_above_the_table(records: list[Record]) -> None:
+    stream = StringIO()
+    with printer_for("rich", stream) as printer:
+        for record in records:
+            printer(record)
+    assert "19k-c0-s0  failed: ValueError: loss is not finite" in stream.getvalue().splitlines()
+
+
+def test_a_teacher_that_only_guesses_is_said_at_once(records: list[Record]) -> None:
+    ready = records[1].event
+    assert isinstance(ready, TeacherReady)
+    guessing = TeacherReady(**{**vars(ready), "informative": False})
+    assert frame([records[0], Record(1, records[1].time, guessing)])[1].endswith(
+        "dev 0.933, not above guessing"
+    )
+
+
+def test_an_exception_ends_the_view_and_passes_on(records: list[Record]) -> None:
+    stream = StringIO()
+
+    def lose_the_cluster() -> None:
+        with printer_for("rich", stream) as printer:
+            printer(records[0])
+            raise RuntimeError("lost")
+
+    with pytest.raises(RuntimeError, match="lost"):
+        lose_the_cluster()
+    assert "arithmetic: accuracy within" in stream.getvalue()
+
+
+def test_a_decision_is_told_without_what_comes_next(records: list[Record]) -> None:
+    decided = next(r.sequence for r in records if isinstance(r.event, SizeDecided))
+    text = "\n".join(frame(records[: decided + 1], 140))
+    assert "failed: best dev 0.517 against 0.937 needed" in text
+    assert "next 28k" not in text

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kdsearch.events import Record, TrialProgress
+from kdsearch.report.messages import ProgressGate
+from kdsearch.report.printer import printer_for
+
+if TYPE_CHECKING:
+    from kdsearch.report.printer import Display
+
+
+class Terminal(StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def printed(display: Display | str, records: list[Record], stream: StringIO | None = None) -> str:
+    stream = stream or StringIO()
+    with printer_for(display, stream) as printer:
+        for record in records:
+            printer(record)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "00:00  run runs/arithmetic started: 6 sizes from 4.1k to 147k, "
+        "baseline and 2 configurations each",
+        "00:41  teacher ready: 147k parameters, dev 0.933 on 800 items (majority 0.081, p < 0.001)",
+        "00:41  11k-baseline-s0  started",
+        "00:42  11k-c0-s0  started: soft_labels.weight 1.23, learning_rate 0.005",
+        "00:47  11k-baseline-s0  step 600/1200  loss 0.293  dev 0.447",
+        "01:38  28k-c0-s0  finished in 16 s: dev 0.929, 0.4 points below the teacher  "
+        "[14% of the grid so far]",
+        "01:38  size 28k passed: dev 0.929 with c0, 0.914 needed; next 19k",
+        "01:49  28k-c1-s0  stopped at step 1000: its size is decided",
+        "02:13  19k-c0-s0  failed: ValueError: loss is not finite",
+        "02:20  confirm opened for 28k (alpha 0.025), 64k (alpha 0.0125), 147k (alpha 0.0125)",
+        "02:22  28k on confirm: 0.921, teacher 0.925 on 1,600 items, p < 0.001",
+    ],
+)
+def test_plain_lines_read_like_sentences(records: list[Record], line: str) -> None:
+    assert line in printed("plain", records).splitlines()
+
+
+def test_the_last_plain_line_answers(records: list[Record]) -> None:
+    last = printed("plain", records).splitlines()[-1]
+    assert last.startswith("02:23  match: 28k is the smallest student found to match")
+
+
+def test_no_line_holds_escapes_or_two_lines(records: list[Record]) -> None:
+    text = printed("plain", records)
+    assert "\x1b" not in text
+    assert len(text.splitlines()) <= len(records)
+
+
+def test_jsonl_is_the_journal(records: list[Record]) -> None:
+    lines = [json.loads(line) for line in printed("jsonl", records).splitlines()]
+    assert [Record.from_json(line) for line in lines] == records
+
+
+def test_none_prints_nothing(records: list[Record]) -> None:
+    assert printed("none", records) == ""
+
+
+def test_auto_is_plain_off_a_terminal(records: list[Record]) -> None:
+    assert printed("auto", records) == printed("plain", records)
+
+
+def test_auto_draws_on_a_terminal(records: list[Record], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[" in printed("auto", records, Terminal())
+
+
+def test_an_unknown_display_is_refused() -> None:
+    with pytest.raises(ValueError, match="colourful"):
+        printer_for("colourful")
+
+
+def progress(step: int, seconds: float) -> Record:
+    event = TrialProgress(size="s", trial="s-c0-s0", step=step, total_steps=100)
+    return Record(0, seconds, event)
+
+
+def test_progress_is_told_every_ten_seconds_and_at_quarters() -> None:
+    gate = ProgressGate()
+    steps = [(1, 0.0), (2, 5.0), (3, 10.0), (25, 11.0), (30, 12.0), (51, 13.0), (60, 23.0)]
+    told = [step for step, seconds in steps if gate.opens(progress(step, seconds))]
+    assert told == [3, 25, 51, 60]
