@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdsearch.errors import DataError
+from kdsearch.plugin import Example
+from kdsearch.spec.models import Splits
+from kdsearch.splits import assign, fingerprint
+
+
+def items(count: int, split: str | None = None, unit: int | None = None) -> list[Example]:
+    """Return examples, `unit` of them at a time in one unit."""
+    prefix = split or "x"
+    return [
+        Example(
+            id=f"{prefix}{number}",
+            question=f"question {number}",
+            answer="yes",
+            split=split,
+            unit=f"{prefix} unit {number // unit}" if unit else None,
+        )
+        for number in range(count)
+    ]
+
+
+def sizes(examples: list[Example], seed: int = 0, **splits: Any) -> tuple[int, int, int]:
+    train, dev, confirm = assign(examples, Splits(**splits), seed)
+    return len(train), len(dev), len(confirm)
+
+
+examples = st.lists(st.integers(0, 5), min_size=12, max_size=60).map(
+    lambda units: [
+        Example(str(number), "?", "yes", unit=f"u{unit}" if unit else None)
+        for number, unit in enumerate(units)
+    ]
+)
+
+
+@given(examples=examples, seed=st.integers(0, 99), shuffle=st.integers(0, 99))
+def test_splits_are_a_partition_of_whole_units_in_any_order(
+    examples: list[Example], seed: int, shuffle: int
+) -> None:
+    try:
+        assigned = assign(examples, Splits(dev=2, confirm=0.2), seed)
+    except DataError:
+        return  # large units may leave nothing for train
+    assert sorted(example.id for split in assigned for example in split) == sorted(
+        example.id for example in examples
+    )
+    units = [{example.unit for example in split} - {None} for split in assigned]
+    assert sum(map(len, units)) == len(set.union(*units))
+    shuffled = Random(shuffle).sample(examples, len(examples))
+    assert assign(shuffled, Splits(dev=2, confirm=0.2), seed) == assigned
+
+
+def test_the_seed_chooses_other_items() -> None:
+    first, second = (assign(items(100), Splits(dev=20, confirm=20), seed) for seed in (0, 1))
+    assert set(first.confirm) != set(second.confirm)
+
+
+def test_confirm_does_not_change_with_dev() -> None:
+    small, large = (assign(items(100), Splits(dev=dev, confirm=30), 0) for dev in (5, 50))
+    assert small.confirm == large.confirm
+    assert set(small.dev) < set(large.dev)
+
+
+TRAIN, DEV, TEST = "official:train", "official:dev", "official:test"
+OFFICIAL = items(100, "train") + items(20, "dev") + items(30, "test")
+
+
+@pytest.mark.parametrize(
+    ("examples", "splits", "counts"),
+    [
+        (items(100), {"dev": 10, "confirm": 20}, (70, 10, 20)),
+        (items(100), {"dev": 0.29, "confirm": 0.3}, (41, 29, 30)),
+        (items(100), {"dev": 10, "confirm": 20, "train": 5}, (5, 10, 20)),
+        (items(100), {"dev": 10, "confirm": "rest", "train": 50}, (50, 10, 40)),
+        (OFFICIAL, {"train": TRAIN, "dev": 0.15, "confirm": DEV}, (85, 15, 20)),
+        (OFFICIAL, {"dev": DEV, "confirm": TEST}, (100, 20, 30)),
+        (OFFICIAL, {"train": TRAIN, "dev": DEV, "confirm": "rest"}, (100, 20, 30)),
+        (OFFICIAL, {"train": 10, "dev": DEV, "confirm": TEST}, (10, 20, 30)),
+        (items(40, unit=4), {"dev": 10, "confirm": 9}, (16, 12, 12)),
+    ],
+)  # fmt: skip
+def test_the_rules(
+    examples: list[Example], splits: dict[str, Any], counts: tuple[int, int, int]
+) -> None:
+    assert sizes(examples, **splits) == counts
+
+
+def test_an_official_split_is_taken_whole() -> None:
+    assigned = assign(OFFICIAL, Splits(dev=7, confirm="official:test"), 3)
+    assert {example.split for example in assigned.confirm} == {"test"}
+    assert {example.split for example in assigned.train} == {"train", "dev"}
+
+
+@pytest.mark.parametrize(
+    ("examples", "splits", "message"),
+    [
+        (items(10), {"dev": 6, "confirm": 5}, "dev asks for 6 items, and 5 of 10 are left"),
+        (items(10), {"dev": 6, "confirm": 11}, "confirm asks for 11 items, and 10 of 10 are left"),
+        (items(10), {"dev": 5, "confirm": 5}, "train ends empty"),
+        (items(10), {"dev": 0.01, "confirm": 5}, "dev ends empty: 0.01 of 10"),
+        (OFFICIAL, {"confirm": "official:tets"}, "no official split 'tets': did you mean 'test'?"),
+        (items(10), {"confirm": "official:dev"}, "no official split 'dev': none is available"),
+        (
+            [replace(example, unit="u") for example in OFFICIAL],
+            {"confirm": "official:dev"},
+            "unit 'u' lies in several splits: dev, test, train",
+        ),
+        ([], {}, "it has no examples"),
+        (items(3) + items(1), {}, "example 'x0': another example has the same id"),
+        ([Example("a", "?", 2, choices=("x", "y"))], {}, "its answer 2 is none of its 2 options"),
+        ([Example("a", "?", -1, choices=("x", "y"))], {}, "an index from 0 to 1"),
+        ([Example("a", "?", "x", choices=("x", "y"))], {}, "its answer 'x' is none of its 2"),
+        ([Example("a", "?", 1)], {}, "is no text and it has no choices"),
+    ],
+)
+def test_what_cannot_be_split_is_refused(
+    examples: list[Example], splits: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(DataError) as caught:
+        assign(examples, Splits(**splits), 0, domain="toy")
+    assert str(caught.value).startswith("domain 'toy'")
+    assert message in str(caught.value)
+
+
+def test_a_fingerprint_is_of_the_content() -> None:
+    some = items(5)
+    assert fingerprint(some) == fingerprint(reversed(some))
+    assert fingerprint(some) != fingerprint(some[:4])
+    assert fingerprint(some) != fingerprint([*some[:4], replace(some[4], answer="no")])
