@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.report import numbers
 from kdsearch.report.estimate import seconds_left
-from kdsearch.report.state import TrialStatus
+from kdsearch.report.state import TEACHER, TrialStatus
 from kdsearch.search.evidence import Answers, weigh
 
 if TYPE_CHECKING:
@@ -93,20 +93,21 @@ def _decision(size: SizeState) -> str:
 
 def short_name(trial: TrialState) -> str:
     """Return what tells a trial from the others of its size: baseline, c0."""
-    if trial.size is None:
-        return trial.name
     return "baseline" if trial.index is None else f"c{trial.index}"
 
 
-def trial_line(trial: TrialState, live: bool = True) -> str:
-    """Draw a running trial's progress, or say where it was left."""
-    name = f"{short_name(trial):<8}"
-    if not live:
-        return f"{name} left at step {trial.step}/{trial.total_steps}"
+def trial_line(trial: TrialState, live: bool) -> str:
+    """Show a running trial's progress, or say where it was left."""
+    told = progress(trial) if live else f"left at step {trial.step}/{trial.total_steps}"
+    return f"{short_name(trial):<8} {told}"
+
+
+def progress(trial: TrialState) -> str:
+    """Draw how far training has come."""
     done = round(BAR * trial.share_done)
     bar = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" * done
     bar += "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (BAR - done)
-    text = f"{name} {bar} {100 * trial.share_done:3.0f}%"
+    text = f"{bar} {100 * trial.share_done:3.0f}%"
     return text if trial.loss is None else f"{text}  loss {trial.loss:.3g}"
 
 
@@ -124,8 +125,8 @@ def heading(state: RunState, elapsed: float) -> list[tuple[str, str]]:
 
 def _teacher(state: RunState) -> str:
     if state.teacher is None:
-        training = state.trials.get("teacher")
-        return trial_line(training) if training else "being prepared"
+        training = state.trials.get(TEACHER)
+        return f"training {progress(training)}" if training else "being prepared"
     ready = state.teacher
     text = f"{numbers.parameters(ready.parameters)} parameters, dev {numbers.score(ready.score)}"
     return text if ready.informative else f"{text}, not above guessing"

@@ -15,7 +15,6 @@ from kdsearch.report import numbers, rows
 from kdsearch.report.board import TRIAL_LINE, BoardRow, board_rows, heading
 from kdsearch.report.drawing import Column, Fitting, draw, labelled
 from kdsearch.report.messages import message
-from kdsearch.report.state import RunState
 from kdsearch.report.tables import STYLES
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from kdsearch.events import Record
+    from kdsearch.report.state import RunState
 
 FRAMES_PER_SECOND = 2
 """Enough for a clock; a report is seen within half a second."""
@@ -37,11 +37,14 @@ class LiveView:
 
     Args:
         stream: A terminal.
+        state: The run so far.
         clock: The journal's clock, in seconds.
     """
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.time) -> None:
-        self.state = RunState()
+    def __init__(
+        self, stream: TextIO, state: RunState, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.state = state
         self.clock = clock
         self._ended = False
         self._lock = RLock()

@@ -22,6 +22,7 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.report import numbers, rows
+from kdsearch.report.state import trial_name
 from kdsearch.search.sentences import against_teacher
 
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ class ProgressGate:
         """Whether a record is worth a line; every event but progress is."""
         event = record.event
         if isinstance(event, TrialStarted):
-            self._told[event.trial or ""] = (record.time, 0)
+            self._told[trial_name(event)] = (record.time, 0)
         if not isinstance(event, TrialProgress):
             return True
-        name = event.trial or ""
+        name = trial_name(event)
         quarter = 4 * event.step // event.total_steps if event.total_steps else 0
         last_time, last_quarter = self._told.setdefault(name, (record.time, 0))
         due = record.time - last_time >= SECONDS_BETWEEN_LINES or quarter > last_quarter
@@ -134,7 +135,7 @@ def _value(value: Any) -> str:
 
 
 def _progress(event: TrialProgress) -> str:
-    text = f"{event.trial}  step {event.step}/{event.total_steps}"
+    text = f"{trial_name(event)}  step {event.step}/{event.total_steps}"
     if event.losses:
         text += f"  loss {event.losses.get('loss', sum(event.losses.values())):.3g}"
     return text if event.score is None else f"{text}  dev {numbers.score(event.score)}"

@@ -13,7 +13,7 @@ from kdsearch.report.messages import ProgressGate, message
 from kdsearch.report.state import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
 
     from kdsearch.events import Record
@@ -64,27 +64,33 @@ class Printer:
         self.close()
 
 
-def printer_for(display: Display | str, stream: TextIO | None = None) -> Printer:
+def printer_for(
+    display: Display | str, stream: TextIO | None = None, past: Iterable[Record] = ()
+) -> Printer:
     """Return the printer of a display.
 
     Args:
         display: One of `Display`.
         stream: Where to print; standard error unless given, for standard output is for data.
+        past: What a resumed run has journalled already: taken into account, not printed.
 
     Raises:
         ValueError: If there is no such display.
     """
     display, stream = Display(display), stream or sys.stderr
+    state = RunState()
+    for record in past:
+        state.apply(record)
     if display is Display.AUTO:
         display = Display.RICH if stream.isatty() else Display.PLAIN
     match display:
         case Display.RICH:
             from kdsearch.report.live import LiveView  # rich is loaded only where it draws
 
-            view = LiveView(stream)
+            view = LiveView(stream, state)
             return Printer(view.show, view.end)
         case Display.PLAIN:
-            return Printer(PlainLines(stream).show)
+            return Printer(PlainLines(stream, state).show)
         case Display.JSONL:
             return Printer(lambda record: _line(stream, json.dumps(record.to_json())))
         case _:
@@ -94,9 +100,9 @@ def printer_for(display: Display | str, stream: TextIO | None = None) -> Printer
 class PlainLines:
     """Prints a line for each event worth one, with the time since the start."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, state: RunState) -> None:
         self.stream = stream
-        self.state = RunState()
+        self.state = state
         self.gate = ProgressGate()
 
     def show(self, record: Record) -> None:

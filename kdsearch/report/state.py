@@ -27,6 +27,17 @@ if TYPE_CHECKING:
     from kdsearch.events import Event, Record
 
 
+TrialEvent = TrialStarted | TrialProgress | TrialFinished | TrialStopped | TrialFailed
+
+TEACHER = "teacher"
+"""Stands for the name of the teacher's own training, which is no trial."""
+
+
+def trial_name(event: Event) -> str:
+    """Return the name of the trial that an event is about, or the teacher's."""
+    return event.trial or TEACHER
+
+
 class TrialStatus(StrEnum):
     """Where a trial stands."""
 
@@ -129,12 +140,14 @@ class RunState:
                 self._start(event)
             case TeacherReady():
                 self.teacher, self.searching_since = event, self.elapsed(record.time)
-                self.trials.pop("teacher", None)
+                self.trials.pop(TEACHER, None)
             case SizeDecided() | ConfirmOpened() | ConfirmTested():
                 self._decide(event)
             case RunFinished():
                 self.finished = event
-            case _ if event.trial is not None:
+            case (
+                TrialStarted() | TrialProgress() | TrialFinished() | TrialStopped() | TrialFailed()
+            ):
                 self._try(event, self.elapsed(record.time))
 
     def _start(self, event: RunStarted) -> None:
@@ -161,12 +174,12 @@ class RunState:
             size.verdict, size.decided_on = event.verdict, event.decided_on
             size.reason = event.reason
 
-    def _try(self, event: Event, seconds: float) -> None:
-        name = event.trial or ""
+    def _try(self, event: TrialEvent, seconds: float) -> None:
+        name = trial_name(event)
         if event.size is not None:
             self._size(event.size)
         if isinstance(event, TrialStarted) or name not in self.trials:
-            index = getattr(event, "index", None)
+            index = None if isinstance(event, TrialProgress) else event.index
             self.trials[name] = TrialState(name, event.size, index, seconds)
         trial = self.trials[name]
         match event:

@@ -9,6 +9,7 @@ from rich.console import Console
 from kdsearch.events import Record, SizeDecided, TeacherReady, TrialProgress
 from kdsearch.report.live import LiveView
 from kdsearch.report.printer import printer_for
+from kdsearch.report.state import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def frame(records: Sequence[Record], width: int = 80, *, ended: bool = False) -> list[str]:
     """Return what the view shows after some records, a second later."""
-    view = LiveView(StringIO(), clock=lambda: records[-1].time + 1.0)
+    view = LiveView(StringIO(), RunState(), clock=lambda: records[-1].time + 1.0)
     for record in records:
         view.state.apply(record)
     if ended:
@@ -69,10 +70,10 @@ def test_no_width_breaks_a_frame(records: list[Record], width: int) -> None:
 
 
 def test_before_the_teacher_is_ready_its_training_is_shown(records: list[Record]) -> None:
-    training = TrialProgress(trial="teacher", step=300, total_steps=1200, losses={"loss": 0.5})
+    training = TrialProgress(step=300, total_steps=1200, losses={"loss": 0.5})
     record = Record(1, records[0].time + 9.0, training)
     assert frame(records[:1])[1] == "teacher  being prepared"
-    assert frame([records[0], record])[1] == "teacher  teacher  ━━━─────────  25%  loss 0.5"
+    assert frame([records[0], record])[1] == "teacher  training ━━━─────────  25%  loss 0.5"
 
 
 def test_failures_scroll_by_above_the_table(records: list[Record]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kdsearch.events import Record, TrialProgress
+from kdsearch.events import Record, RunStarted, TrialFinished, TrialProgress
 from kdsearch.report.messages import ProgressGate
 from kdsearch.report.printer import printer_for
 
@@ -27,6 +27,12 @@ def printed(display: Display | str, records: list[Record], stream: StringIO | No
         for record in records:
             printer(record)
     return stream.getvalue()
+
+
+def until(records: list[Record], kind: type, occurrence: int) -> list[Record]:
+    """Return the records up to an occurrence of an event."""
+    places = [place for place, record in enumerate(records) if isinstance(record.event, kind)]
+    return records[: places[occurrence - 1] + 1]
 
 
 @pytest.mark.parametrize(
@@ -95,3 +101,23 @@ def test_progress_is_told_every_ten_seconds_and_at_quarters() -> None:
     steps = [(1, 0.0), (2, 5.0), (3, 10.0), (25, 11.0), (30, 12.0), (51, 13.0), (60, 23.0)]
     told = [step for step, seconds in steps if gate.opens(progress(step, seconds))]
     assert told == [3, 25, 51, 60]
+
+
+def test_the_teachers_training_is_told(records: list[Record]) -> None:
+    training = TrialProgress(step=300, total_steps=1200, losses={"loss": 0.5})
+    later = Record(1, records[0].time + 42.0, training)
+    line = printed("plain", [records[0], later]).splitlines()[-1]
+    assert line == "00:42  teacher  step 300/1200  loss 0.5"
+
+
+def test_a_resumed_run_goes_on_from_its_past(records: list[Record]) -> None:
+    past, stream = until(records, TrialFinished, 3), StringIO()
+    begun = records[0].event
+    assert isinstance(begun, RunStarted)
+    again = RunStarted(run=begun.run, plan=begun.plan, resumed=True)
+    with printer_for("plain", stream, past=past) as printer:
+        printer(Record(len(past), past[-1].time + 900.0, again))
+    assert stream.getvalue() == (
+        "01:12  run runs/arithmetic resumed: 6 sizes from 4.1k to 147k, baseline and "
+        "2 configurations each; 3 trials need no repeating\n"
+    )
