@@ -6,7 +6,7 @@ A line says what happened and, where something was decided, why. Progress is tol
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kdsearch.events import (
     ConfirmOpened,
@@ -23,11 +23,10 @@ from kdsearch.events import (
 )
 from kdsearch.report import numbers, rows
 from kdsearch.report.state import trial_name
+from kdsearch.report.trials import settings_text, stop_text
 from kdsearch.search.sentences import against_teacher
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kdsearch.events import Event, Record
     from kdsearch.report.state import RunState
 
@@ -71,13 +70,14 @@ def message(event: Event, state: RunState) -> str | None:
         case TeacherReady():
             return _teacher_ready(event)
         case TrialStarted():
-            return f"{event.trial}  started{_settings(event.config)}"
+            told = settings_text(event.config)
+            return f"{event.trial}  started{f': {told}' if told else ''}"
         case TrialProgress():
             return _progress(event)
         case TrialFinished():
             return _trial_finished(event, state)
         case TrialStopped():
-            return f"{event.trial}  stopped at step {event.step}: {_stop_reason(event.reason)}"
+            return f"{event.trial}  stopped at step {event.step}: {stop_text(event.reason)}"
         case TrialFailed():
             return f"{event.trial}  failed: {numbers.last_line(event.error)}"
         case SizeDecided():
@@ -121,19 +121,6 @@ def _teacher_ready(event: TeacherReady) -> str:
     return text if event.informative else f"{text}; not above guessing"
 
 
-def _settings(config: Mapping[str, Any]) -> str:
-    told = ", ".join(f"{_short(path)} {_value(value)}" for path, value in config.items())
-    return f": {told}" if told else ""
-
-
-def _short(path: str) -> str:
-    return path.removeprefix("train.").removeprefix("losses.")
-
-
-def _value(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
-
-
 def _progress(event: TrialProgress) -> str:
     text = f"{trial_name(event)}  step {event.step}/{event.total_steps}"
     if event.losses:
@@ -147,11 +134,6 @@ def _trial_finished(event: TrialFinished, state: RunState) -> str:
     difference = (event.student_only - event.teacher_only) / event.items if event.items else 0.0
     text += f", {against_teacher(difference)}"
     return f"{text}  [{numbers.percent(state.share_of_grid)} of the grid so far]"
-
-
-def _stop_reason(reason: str) -> str:
-    """Return a reason without the decision that a line of its own has told."""
-    return "its size is decided" if reason.startswith("decided:") else reason
 
 
 def _confirm_tested(event: ConfirmTested) -> str:

@@ -63,7 +63,8 @@ class SizeRow(NamedTuple):
     def verdict_text(self) -> str:
         """The verdict in words, and where it fell."""
         words = VERDICTS.get(self.verdict, self.verdict)
-        where = f" on {self.decided_on}" if self.decided_on and self.verdict == "no_match" else ""
+        placed = self.decided_on and self.verdict in ("no_match", "undecided")
+        where = f" on {self.decided_on}" if placed else ""
         return f"{words}{where}{' (exploratory)' if self.exploratory else ''}"
 
 

@@ -145,6 +145,13 @@ def plan() -> dict[str, Any]:
     }
 
 
+def searched(job: Train) -> dict[str, Any]:
+    """Return what a trial's configuration draws."""
+    if job.index is None:
+        return {}
+    return {"losses.soft_labels.weight": 1.234, "train.learning_rate": 0.005}
+
+
 class Story:
     """Plays a search with made-up results through the real policy, two trials at a time."""
 
@@ -196,10 +203,10 @@ class Story:
 
     def start(self, job: Train) -> None:
         """Start a trial."""
-        searched = {"losses.soft_labels.weight": 1.234, "train.learning_rate": 0.005}
-        config = {} if job.index is None else searched
         self.add(
-            TrialStarted(size=job.size, trial=job.trial, index=job.index, seed=0, config=config),
+            TrialStarted(
+                size=job.size, trial=job.trial, index=job.index, seed=0, config=searched(job)
+            ),
             0.5,
         )
 
@@ -248,7 +255,17 @@ class Story:
         else:
             flops = {"training": 1e9 * LADDER[job.size], "evaluation": 1e6}
             result = self.answers(job)
-            self.add(TrialFinished(**told, config={}, flops=flops, seconds=16.2, **result), 1.0)
+            self.add(
+                TrialFinished(
+                    **told,
+                    config=searched(job),
+                    flops=flops,
+                    seconds=16.2,
+                    untrained_score=0.02,
+                    **result,
+                ),
+                1.0,
+            )
 
     def confirm(self, job: Confirm) -> None:
         """Test a size on confirm."""
