@@ -62,6 +62,7 @@ def draw(
         padding=(0, 1, 0, 0),  # and one of the box: two spaces between columns
         pad_edge=False,
         header_style="dim",
+        border_style="dim",
         expand=expand,
     )
     for column in columns:

@@ -83,7 +83,7 @@ class LiveView:
             listed = board_rows(self.state, live=not self._ended)
             lines = heading(self.state, elapsed)
             title = rows.title(self.state.plan.name, self.state.plan.match)
-        layouts = [draw(columns, listed, style=_style, expand=True) for columns in _layouts()]
+        layouts = [draw(columns, listed, style=_row_style, expand=True) for columns in _layouts()]
         return Group(Text(title, style="bold"), labelled(lines), Text(), Fitting(layouts))
 
 
@@ -94,11 +94,15 @@ def _scrolls(record: Record) -> bool:
     )
 
 
-def _style(row: BoardRow) -> str:
-    """Colour what is settled for good, and let what nobody has visited stand back."""
-    if row.verdict is None:
-        return "" if row.state else "dim"
-    return "" if row.verdict == "undecided" and not row.confirmed else STYLES.get(row.verdict, "")
+def _row_style(row: BoardRow) -> str:
+    """Let sizes that nobody has visited stand back."""
+    return "" if row.state else "dim"
+
+
+def _state_style(row: BoardRow) -> str:
+    """Colour what is settled for good: a pass on dev is not."""
+    passed = row.verdict == "undecided" and not row.confirmed
+    return "" if row.verdict is None or passed else STYLES.get(row.verdict, "")
 
 
 def _layouts() -> list[list[Column[BoardRow]]]:
@@ -111,5 +115,7 @@ def _layouts() -> list[list[Column[BoardRow]]]:
         Column[BoardRow]("dev", lambda row: numbers.score(row.dev), "right"),
         Column[BoardRow]("needed", lambda row: numbers.score(row.needed), "right"),
     ]
-    told = Column[BoardRow]("state", lambda row: row.state, flexible=True, least=TRIAL_LINE)
+    told = Column[BoardRow](
+        "state", lambda row: row.state, style=_state_style, flexible=True, least=TRIAL_LINE
+    )
     return [[size, count, *scores, told], [size, *scores, told], [size, told]]
