@@ -1,28 +1,214 @@
-import sys; sys.path.insert(0,'/work/main')
-from benchmarks.simulate_search import *
-import time
-N=int(sys.argv[1])
-def ev(setting, seeds, base=0, **ch):
-    t=time.perf_counter()
-    rows=[]; 
-    for s in seeds:
-        w=World(setting,s); f=search(w,**ch); rows.append((w,f))
-    n=len(rows)
-    pos=lambda f,w: w.setting.sizes if f.size is None else f.size
-    share=sum(f.share for _,f in rows)/n
-    exact=sum(pos(f,w)==w.smallest for w,f in rows)/n
-    w1=sum(abs(pos(f,w)-w.smallest)<=1 for w,f in rows)/n
-    false=sum(f.false_match for _,f in rows)/n
-    op=sum(f.opened for _,f in rows)
-    missed=sum(f.size is None and w.smallest<7 for w,f in rows)/max(1,sum(w.smallest<7 for w,f in rows))
-    print(f"{setting.slope} {ch} share {share:.3f} exact {exact:.3f} within1 {w1:.3f} false {false:.4f} opened {op/n:.3f} false|opened {sum(f.false_match for _,f in rows)/max(1,op):.4f} missed {missed:.3f}  {time.perf_counter()-t:.1f}s", flush=True)
-    return rows
-for slope in (.01,.03,.06):
-    S=Setting(slope=slope)
-    a=ev(S,range(N))
-    b=ev(S,range(N),futility=False)
-    o=ev(S,range(N),futility=False,strategy=Strategy.EXHAUSTIVE)
-    pos=lambda f:7 if f.size is None else f.size
-    print("   agree within 1 of oracle", sum(abs(pos(x)-pos(y))<=1 for (_,x),(_,y) in zip(a,o))/N, "nofut", sum(abs(pos(x)-pos(y))<=1 for (_,x),(_,y) in zip(b,o))/N)
-S=Setting(slope=None,deficit=0,seed_noise=0)
-ev(S,range(N)); ev(S,range(N),futility=False)
+"""Decides which examples fit, which steer and which decide.
+
+Official splits that dev or confirm name are taken whole. The pool is what train may use: the
+official split that it names, else all that dev and confirm did not take. From it confirm and then
+dev draw their counts and shares, in the order of sha256(seed, unit or id) and whole units at a
+time; train is what remains of the pool, or its own count of that. A dev or confirm that is `rest`
+gets all that the others leave; without one, what no split asked for is left out.
+
+Nothing depends on the order in which a domain yields its examples, and confirm stays as it is when
+the size of dev changes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import asdict
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kdsearch.errors import DataError, KdsearchError, PluginError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from kdsearch.plugin.api import Domain, Example
+    from kdsearch.spec.models import Splits
+
+Size = str | float | int
+OFFICIAL = "official:"
+
+
+class Assigned(NamedTuple):
+    """The examples of each split, disjoint, each in the order of the seed."""
+
+    train: tuple[Example, ...]
+    dev: tuple[Example, ...]
+    confirm: tuple[Example, ...]
+
+
+def assign(
+    examples: Iterable[Example], splits: Splits, seed: int, *, domain: str = "domain"
+) -> Assigned:
+    """Assign examples to train, dev and confirm.
+
+    Args:
+        examples: All that the domain yields, in any order.
+        splits: What the spec asks for.
+        seed: Fixes the order from which counts and shares are drawn.
+        domain: Its name, for errors.
+
+    Raises:
+        DataError: If a split ends empty or short, an official split is unknown or shares a unit
+            with another split, or an example is malformed.
+    """
+    return _Assigner(_checked(examples, domain), splits, seed, f"domain '{domain}'").assign()
+
+
+def load_examples(domain: Domain, options: Any) -> tuple[Example, ...]:
+    """Return all that a domain yields.
+
+    Raises:
+        DataError: If its files are missing or malformed.
+        PluginError: If the domain itself fails.
+    """
+    try:
+        return tuple(domain.load(options))
+    except KdsearchError:
+        raise
+    except OSError as error:
+        where = str(error.filename) if error.filename else f"domain '{domain.name}'"
+        raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
+    except Exception as error:  # a plugin may fail in any way
+        raise PluginError(f"load raised {error!r}", where=f"domain '{domain.name}'") from error
+
+
+def fingerprint(examples: Iterable[Example]) -> str:
+    """Return a hash of what examples say, whatever their order."""
+    lines = sorted(
+        json.dumps(asdict(example), sort_keys=True, ensure_ascii=True) for example in examples
+    )
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _checked(examples: Iterable[Example], domain: str) -> list[Example]:
+    """Return the examples, ids distinct and answers among the options."""
+    seen: set[str] = set()
+    found = []
+    for example in examples:
+        where = f"domain '{domain}', example '{example.id}'"
+        if example.id in seen:
+            raise DataError("another example has the same id", where=where)
+        seen.add(example.id)
+        _check_answer(example, where)
+        found.append(example)
+    if not found:
+        raise DataError("it has no examples", where=f"domain '{domain}'")
+    return found
+
+
+def _check_answer(example: Example, where: str) -> None:
+    answer = example.answer
+    if not example.choices:
+        if not isinstance(answer, str):
+            raise DataError(f"its answer {answer!r} is no text and it has no choices", where=where)
+        return
+    options = len(example.choices)
+    if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < options:
+        raise DataError(
+            f"its answer {answer!r} is none of its {options} options",
+            where=where,
+            fix=f"an answer is an index from 0 to {options - 1}",
+        )
+
+
+class _Unit(NamedTuple):
+    """Examples that stay together, with their place in the order of the seed."""
+
+    rank: bytes
+    examples: tuple[Example, ...]
+
+
+class _Assigner:
+    """Draws the splits one after the other from what is left."""
+
+    def __init__(self, examples: Sequence[Example], splits: Splits, seed: int, where: str) -> None:
+        self.sizes: dict[str, Size] = splits.model_dump()
+        self.units = _units(examples, seed)
+        self.official = sorted({example.split for example in examples if example.split is not None})
+        self.where = where
+
+    def assign(self) -> Assigned:
+        left, taken = self.units, dict[str, list[_Unit]]()
+        for split in ("confirm", "dev"):
+            if _official(self.sizes[split]):
+                taken[split], left = self._claim(split, left)
+        pool, left = self._claim("train", left) if _official(self.sizes["train"]) else (left, [])
+        whole = _count(pool)
+        for split in ("confirm", "dev", "train"):
+            if not isinstance(self.sizes[split], str):
+                taken[split], pool = self._draw(split, pool, whole)
+        if "train" not in taken:
+            taken["train"], pool = pool, []
+        rest = [*left, *pool]  # at most one split is `rest`, by the spec's own rule
+        listed = {split: self._listed(split, taken.get(split, rest)) for split in Assigned._fields}
+        return Assigned(**listed)
+
+    def _claim(self, split: str, units: list[_Unit]) -> tuple[list[_Unit], list[_Unit]]:
+        """Take an official split whole."""
+        name = str(self.sizes[split]).removeprefix(OFFICIAL)
+        if name not in self.official:
+            advice = did_you_mean(name, self.official)
+            raise DataError(f"{split}: no official split '{name}': {advice}", where=self.where)
+        claimed: list[_Unit] = []
+        others: list[_Unit] = []
+        for unit in units:
+            names = {example.split for example in unit.examples}
+            if name in names and len(names) > 1:
+                listing = ", ".join(sorted(map(str, names)))
+                raise DataError(
+                    f"{split}: unit '{unit.examples[0].unit}' lies in several splits: {listing}",
+                    where=self.where,
+                    fix="ask for counts or shares, which keep units whole",
+                )
+            (claimed if name in names else others).append(unit)
+        return claimed, others
+
+    def _draw(self, split: str, pool: list[_Unit], whole: int) -> tuple[list[_Unit], list[_Unit]]:
+        """Take whole units until a count, or a share of the whole pool, is reached."""
+        size = self.sizes[split]
+        wanted = size if isinstance(size, int) else int(float(size) * whole + 1e-9)
+        if wanted < 1:
+            message = f"{split} ends empty: {size} of {whole:,} examples is less than one"
+            raise DataError(message, where=self.where)
+        taken = 0
+        for index, unit in enumerate(pool):
+            if taken >= wanted:
+                return pool[:index], pool[index:]
+            taken += len(unit.examples)
+        if taken < wanted:
+            message = f"{split} asks for {wanted:,} items, and {taken:,} of {whole:,} are left"
+            raise DataError(message, where=self.where, fix="ask for fewer")
+        return pool, []
+
+    def _listed(self, split: str, units: list[_Unit]) -> tuple[Example, ...]:
+        if not units:
+            message = f"{split} ends empty: the other splits take every example"
+            raise DataError(message, where=self.where, fix="ask for fewer")
+        return tuple(example for unit in sorted(units, key=_rank) for example in unit.examples)
+
+
+def _units(examples: Iterable[Example], seed: int) -> list[_Unit]:
+    """Return the units in the order of sha256(seed, unit or id)."""
+    members: dict[str, list[Example]] = defaultdict(list)
+    for example in sorted(examples, key=lambda example: example.id):
+        own = example.unit is None
+        members[f"id {example.id}" if own else f"unit {example.unit}"].append(example)
+    ranked = [
+        _Unit(sha256(f"{seed}:{name}".encode()).digest(), tuple(unit))
+        for name, unit in members.items()
+    ]
+    return sorted(ranked, key=_rank)
+
+
+def _rank(unit: _Unit) -> bytes:
+    return unit.rank
+
+
+def _count(units: Iterable[_Unit]) -> int:
+    return sum(len(unit.examples) for unit in units)
+
+
+def _official(size: Size) -> bool:
+    return isinstance(size, str) and size.startswith(OFFICIAL)
