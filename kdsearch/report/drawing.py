@@ -38,7 +38,6 @@ def draw(
     columns: Sequence[Column[Row]],
     rows: Sequence[Row],
     *,
-    title: str | None = None,
     style: Callable[[Row], str] = _plain,
     rule_after: int | None = None,
     expand: bool = False,
@@ -48,15 +47,11 @@ def draw(
     Args:
         columns: From left to right.
         rows: From top to bottom.
-        title: Stands above, at the left, and a blank line under it.
         style: The style of a whole row.
         rule_after: The number of rows above a horizontal rule.
         expand: Take the whole width, given to flexible columns, so that frames do not jump.
     """
     table = Table(
-        title=None if title is None else Text(f"{title}\n", style="bold"),
-        title_justify="left",
-        title_style="",
         box=box.SIMPLE_HEAD,
         show_edge=False,
         padding=(0, 1, 0, 0),  # and one of the box: two spaces between columns

@@ -87,6 +87,11 @@ def noun(count: int, singular: str, plural: str | None = None) -> str:
     return f"{count:,} {singular if count == 1 else plural or singular + 's'}"
 
 
+def known(count: int | None) -> str:
+    """Return a whole count, or that it is not known."""
+    return "unknown" if count is None else f"{count:,}"
+
+
 def last_line(text: str) -> str:
     """Return the last line that says something: of a traceback, the error."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]

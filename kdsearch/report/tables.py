@@ -42,7 +42,6 @@ def summary_table(summary: Summary, *, exact: bool = False) -> RenderableType:
         draw(
             columns,
             rows.size_rows(summary),
-            title=rows.title(summary["name"], summary["match"]),
             style=lambda row: "bold" if row.selected else "",
             rule_after=1,
         )
@@ -50,6 +49,8 @@ def summary_table(summary: Summary, *, exact: bool = False) -> RenderableType:
     ]
     notes = [Text(note, style="dim") for note in rows.notes(summary)]
     return Group(
+        Text(rows.title(summary["name"], summary["match"]), style="bold"),
+        Text(),
         Fitting(layouts),
         Text(),
         Text(summary["sentence"], style="bold"),

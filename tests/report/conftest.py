@@ -125,11 +125,15 @@ DEV = {"4k": 0.312, "11k": 0.517, "19k": 0.816, "28k": 0.929, "64k": 0.934, "147
 def plan() -> dict[str, Any]:
     """Return the plan of the fabricated run, as its journal opens with it."""
     whole = LADDER["147k"]
+    grid = 3e9 * sum(LADDER.values())
+    margins = {"0.08": 0.0198, "0.16": 0.028, "0.3": 0.0384}
+    drawn = {"losses.soft_labels.weight": 1.234, "train.learning_rate": 0.005}
     return {
         "name": "arithmetic",
         "teacher": {"name": "scratch t5", "parameters": whole},
         "match": {"metric": "accuracy", "margin": 0.03, "retain": None, "confidence": 0.95},
-        "splits": {"train": 4_000, "dev": 800, "confirm": 1_600},
+        "strategy": "bisect",
+        "seed": 0,
         "sizes": [
             {
                 "size": name,
@@ -140,8 +144,22 @@ def plan() -> dict[str, Any]:
             }
             for name, count in LADDER.items()
         ],
-        "smallest_supported_margin": {},
-        "cost": {"exhaustive_grid_flops": 3e9 * sum(LADDER.values())},
+        "configurations": [drawn, {**drawn, "train.learning_rate": 0.001}],
+        "splits": {"train": 4_224, "dev": 800, "confirm": 1_600},
+        "trials": 3 * len(LADDER),
+        "steps": 3 * len(LADDER) * STEPS,
+        "cost": {
+            "exhaustive_grid_flops": grid,
+            "teacher_flops": 1.1e13,
+            "expected_flops": 0.2 * grid,
+            "expected_share_of_grid": 0.2,
+            "expected_sizes_visited": 2.57,
+        },
+        "smallest_supported_margin": {
+            "dev": {share: 1.41 * margin for share, margin in margins.items()},
+            "confirm": margins,
+        },
+        "warnings": ["not smaller than the teacher: 147k"],
     }
 
 
@@ -275,6 +293,12 @@ class Story:
         student = both + [1.0] * 40 + theirs + neither
         teacher = both + [0.0] * 40 + [1.0] * len(theirs) + neither
         self.add(confirm_event(self.policy, job.size, student, teacher), 2.0)
+
+
+@pytest.fixture(name="plan")
+def plan_fixture() -> dict[str, Any]:
+    """Return a plan."""
+    return plan()
 
 
 @pytest.fixture(scope="session")

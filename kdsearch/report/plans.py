@@ -1,0 +1,125 @@
+"""The table of a plan: what a spec is going to do, before anything is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rich.console import Group
+from rich.text import Text
+
+from kdsearch.report import numbers, rows
+from kdsearch.report.drawing import Column, Fitting, draw, labelled
+from kdsearch.report.trials import settings_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import RenderableType
+
+SHOWN_CONFIGURATIONS = 5
+"""Configurations written out; the rest are counted."""
+
+
+class PlanRow(NamedTuple):
+    """The teacher, or a size of the ladder."""
+
+    name: str
+    parameters: int
+    embedding_parameters: int | None
+    share: float | None
+    """Of the teacher's parameters."""
+    trial_flops: float | None
+    """Training FLOPs of one trial."""
+    share_of_grid: float | None
+    """Of the training of all sizes, that of all trials of this one."""
+
+
+def plan_rows(plan: Mapping[str, Any]) -> list[PlanRow]:
+    """Return the teacher's row, then the sizes, the largest first."""
+    teacher, sizes = plan["teacher"], plan["sizes"]
+    whole = sum(size["trial_flops"] for size in sizes)
+    listed = [
+        PlanRow(
+            name=size["size"],
+            parameters=size["parameters"],
+            embedding_parameters=size["embedding_parameters"],
+            share=size["share_of_teacher"],
+            trial_flops=size["trial_flops"],
+            share_of_grid=size["trial_flops"] / whole if whole else None,
+        )
+        for size in sorted(sizes, key=lambda size: -int(size["parameters"]))
+    ]
+    return [PlanRow("teacher", teacher["parameters"], None, None, None, None), *listed]
+
+
+def plan_table(plan: Mapping[str, Any]) -> RenderableType:
+    """Return what a spec is going to do: sizes with exact counts, trials, cost, margins.
+
+    Args:
+        plan: As `kdsearch plan --json` prints it.
+    """
+    every: list[Column[PlanRow]] = [
+        Column("size", lambda row: row.name),
+        Column("parameters", lambda row: f"{row.parameters:,}", "right"),
+        Column("of which\nembeddings", _embeddings, "right"),
+        Column("of\nteacher", lambda row: numbers.percent(row.share), "right"),
+        Column("FLOPs\na trial", _flops, "right"),
+        Column("of\ngrid", lambda row: numbers.percent(row.share_of_grid), "right"),
+    ]
+    narrow = [column for column in every if not column.heading.startswith("of which")]
+    layouts = [draw(columns, plan_rows(plan), rule_after=1) for columns in (every, narrow)]
+    title = Text(rows.title(plan["name"], plan["match"]), style="bold")
+    return Group(title, Text(), Fitting(layouts), Text(), labelled(plan_lines(plan)))
+
+
+def _embeddings(row: PlanRow) -> str:
+    return numbers.NONE if row.embedding_parameters is None else f"{row.embedding_parameters:,}"
+
+
+def _flops(row: PlanRow) -> str:
+    return numbers.NONE if row.trial_flops is None else numbers.flops(row.trial_flops)
+
+
+def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return labelled lines: trials, configurations, cost, items and their margins, warnings."""
+    lines = [("trials", _trials(plan)), ("cost", _cost(plan["cost"]))]
+    lines += [("train", f"{numbers.known(plan['splits']['train'])} items")]
+    lines += [(split, _margins(plan, split)) for split in ("dev", "confirm")]
+    drawn = plan["configurations"]
+    for index, configuration in enumerate(drawn[:SHOWN_CONFIGURATIONS]):
+        lines.append((f"c{index}", settings_text(configuration) or "as in the spec"))
+    if len(drawn) > SHOWN_CONFIGURATIONS:
+        lines.append(("", f"and {len(drawn) - SHOWN_CONFIGURATIONS} more configurations"))
+    return lines + [("warning", line) for line in plan["warnings"]]
+
+
+def _trials(plan: Mapping[str, Any]) -> str:
+    count = len(plan["configurations"])
+    sizes = numbers.noun(len(plan["sizes"]), "size")
+    each = f"baseline and {numbers.noun(count, 'configuration')} at each of {sizes}"
+    visits = f"{plan['strategy']} visits about {plan['cost']['expected_sizes_visited']:.1f}"
+    return f"{plan['trials']} at most, {plan['steps']:,} steps: {each}; {visits}"
+
+
+def _cost(cost: Mapping[str, float]) -> str:
+    return (
+        f"about {numbers.percent(cost['expected_share_of_grid'])} of the exhaustive grid's "
+        f"{numbers.flops(cost['exhaustive_grid_flops'])} training FLOPs; beside it teacher "
+        f"{numbers.flops(cost['teacher_flops'])}"
+    )
+
+
+def _margins(plan: Mapping[str, Any], split: str) -> str:
+    """Say which margins a split supports, by the share of answers that differ."""
+    items, margins = plan["splits"][split], plan["smallest_supported_margin"][split]
+    if items is None or margins is None:
+        return "items are not known before the data are there"
+    supported = _either(numbers.width(margin) for margin in margins.values())
+    differing = _either(f"{100 * float(share):.0f}" for share in margins)
+    return f"{items:,} items support {supported} points where {differing}% of answers differ"
+
+
+def _either(words: Iterable[str]) -> str:
+    """Join words as 1, 2 or 3."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from kdsearch.report.plans import plan_lines, plan_rows, plan_table
+
+
+def drawn(plan: dict[str, Any], width: int) -> list[str]:
+    stream = StringIO()
+    Console(file=stream, width=width).print(plan_table(plan))
+    return [line.rstrip() for line in stream.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "arithmetic: accuracy within 3.0 points of the teacher at 95% confidence",
+        "teacher     146,912           -        -        -     -",
+        "28k          28,416       3,552      19%   2.8e13   10%",
+        "train    4,224 items",
+        "confirm  1,600 items support 2.0, 2.8 or 3.8 points where 8, 16 or 30% of answers differ",
+        "c1       soft_labels.weight 1.23, learning_rate 0.001",
+        "warning  not smaller than the teacher: 147k",
+    ],
+)
+def test_the_plan_says(plan: dict[str, Any], line: str) -> None:
+    assert line in drawn(plan, 200)
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_counts_are_exact_at_any_width(plan: dict[str, Any], width: int) -> None:
+    lines = drawn(plan, width)
+    assert all(len(line) <= width for line in lines)
+    assert all(f"{row.parameters:,}" in "\n".join(lines) for row in plan_rows(plan))
+
+
+def test_sizes_share_the_grid(plan: dict[str, Any]) -> None:
+    assert sum(row.share_of_grid or 0.0 for row in plan_rows(plan)) == pytest.approx(1.0)
+
+
+def test_without_data_only_the_specs_own_numbers_are_told(plan: dict[str, Any]) -> None:
+    plan["splits"] = {"train": None, "dev": None, "confirm": 1_600}
+    plan["smallest_supported_margin"]["dev"] = None
+    lines = dict(plan_lines(plan))
+    assert lines["train"] == "unknown items"
+    assert lines["dev"] == "items are not known before the data are there"
+    assert lines["confirm"].startswith("1,600 items")
+
+
+def test_many_configurations_are_counted(plan: dict[str, Any]) -> None:
+    plan["configurations"] = [{} for _ in range(12)]
+    lines = plan_lines(plan)
+    assert ("c4", "as in the spec") in lines
+    assert ("", "and 7 more configurations") in lines
