@@ -116,7 +116,8 @@ def _margins(plan: Mapping[str, Any], split: str) -> str:
         return "items are not known before the data are there"
     supported = _either(numbers.width(margin) for margin in margins.values())
     differing = _either(f"{100 * float(share):.0f}" for share in margins)
-    return f"{items:,} items support {supported} points where {differing}% of answers differ"
+    where = f"{differing}% of answers differ"
+    return f"{items:,} items support margins of {supported} points where {where}"
 
 
 def _either(words: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The tables that a terminal shows of finished runs: one run's summary, and several runs."""
+"""The tables that commands print: a plan, a run's summary, its trials, several runs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from rich.text import Text
 
 from kdsearch.report import numbers, rows
 from kdsearch.report.drawing import Column, Fitting, draw, labelled
+from kdsearch.report.plans import plan_table
+from kdsearch.report.trials import trials_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from kdsearch.report.rows import RunRow, SizeRow, Summary
+
+__all__ = ["plan_table", "results_table", "summary_table", "trials_table"]
 
 STYLES: Mapping[str, str] = {
     "match": "green",

@@ -22,7 +22,8 @@ def drawn(plan: dict[str, Any], width: int) -> list[str]:
         "teacher     146,912           -        -        -     -",
         "28k          28,416       3,552      19%   2.8e13   10%",
         "train    4,224 items",
-        "confirm  1,600 items support 2.0, 2.8 or 3.8 points where 8, 16 or 30% of answers differ",
+        "confirm  1,600 items support margins of 2.0, 2.8 or 3.8 points where 8, 16 or 30% of "
+        "answers differ",
         "c1       soft_labels.weight 1.23, learning_rate 0.001",
         "warning  not smaller than the teacher: 147k",
     ],
