@@ -18,6 +18,10 @@ from kdsearch.errors import ModelError
 
 Config = Mapping[str, Any]
 
+BYTE_VOCABULARY = 259
+"""Entries of the tokenizer for models from scratch whose domain brings none: padding, end, unknown
+and the 256 bytes."""
+
 LARGEST_HEADER = 100_000_000
 """Bytes; the safetensors library refuses longer headers too."""
 
@@ -132,16 +136,52 @@ def facts_of_folder(folder: Path) -> ModelFacts:
             where=str(folder),
             fix="save the model with save_pretrained",
         )
-    config = json.loads((folder / "config.json").read_text(encoding="utf8"))
+    config = _json_of(folder / "config.json")
     shapes: dict[str, list[int]] = {}
     for file in weights:
         shapes |= _tensor_shapes(file)
     if "shared.weight" in shapes:  # T5 may store the shared table once for each stack
         for copy in ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight"):
             shapes.pop(copy, None)
-    derived = facts_of_config(config, head_tied="lm_head.weight" not in shapes, path=str(folder))
+    try:
+        derived = facts_of_config(
+            config, head_tied="lm_head.weight" not in shapes, path=str(folder)
+        )
+    except KeyError as error:
+        raise ModelError(f"config.json lacks {error}", where=str(folder)) from error
     stored = sum(math.prod(shape) for shape in shapes.values())
     return ModelFacts(**{**vars(derived), "parameters": stored})
+
+
+def vocabulary_of(tokenizer: Path) -> int:
+    """Return how many embeddings a stored tokenizer needs: its highest token id, and one.
+
+    Args:
+        tokenizer: A `tokenizer.json`, or the folder that holds it.
+
+    Raises:
+        ModelError: If there is none, or it lists no tokens.
+    """
+    file = tokenizer / "tokenizer.json" if tokenizer.is_dir() else tokenizer
+    if not file.is_file():
+        raise ModelError("no tokenizer: there is no such tokenizer.json", where=str(file))
+    stored = _json_of(file)
+    vocabulary = stored.get("model", {}).get("vocab", ())
+    ids = list(vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary)))
+    ids += [token["id"] for token in stored.get("added_tokens", ())]
+    if not ids:
+        raise ModelError("no tokenizer: it lists no tokens", where=str(file))
+    return int(max(ids)) + 1
+
+
+def _json_of(file: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf8"))
+    except ValueError as error:
+        raise ModelError(f"not valid JSON: {error}", where=str(file)) from error
+    if not isinstance(content, dict):
+        raise ModelError("not a JSON object", where=str(file))
+    return content
 
 
 def _tensor_shapes(file: Path) -> dict[str, list[int]]:

@@ -212,6 +212,13 @@ class Size:
     embedding_parameters: int
     recipe: Mapping[str, Any]
     """What `Ladder.build` needs to make it; plain data."""
+    head_tied: bool = True
+    """Whether the output head shares the embedding table."""
+
+    @property
+    def compute_parameters(self) -> int:
+        """Parameters that multiply activations: a look-up does not, a tied head does."""
+        return self.parameters - (0 if self.head_tied else self.embedding_parameters)
 
 
 class Student(NamedTuple):

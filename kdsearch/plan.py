@@ -1,0 +1,320 @@
+"""What a spec is going to do: sizes with exact counts, trials, steps, cost, supported margins.
+
+Reads model headers and local data, never torch. Costs are planned with every prompt and answer at
+its longest, so that they bound what a run spends.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kdsearch.errors import DataError, KdsearchError, PluginError
+from kdsearch.facts import (
+    BYTE_VOCABULARY,
+    ModelFacts,
+    facts_of_config,
+    facts_of_folder,
+    vocabulary_of,
+)
+from kdsearch.plugin.builtin import ScratchSize, scratch_model_config
+from kdsearch.search.cost import forward_flops, training_flops
+from kdsearch.search.order import VisitCost, next_size
+from kdsearch.search.policy import TRIALS_TO_FAIL, TRIALS_TO_PASS, Rules, SizeCost
+from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
+from kdsearch.spec.parts import Parts, resolve_parts
+from kdsearch.spec.space import Configuration, draw
+from kdsearch.splits import Assigned, assign, load_examples
+
+if TYPE_CHECKING:
+    from kdsearch.plugin.api import Size
+    from kdsearch.plugin.host import Host
+    from kdsearch.spec.models import SearchSpec, Settings, Training
+
+TYPICAL_DISAGREEMENT = DISAGREEMENTS[1]
+"""Share of discordant items by which a margin is called unsupported."""
+
+
+class Counts(NamedTuple):
+    """Items of each split; None where the data are not there and the spec names no number."""
+
+    train: int | None
+    dev: int | None
+    confirm: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A spec resolved into what will be done."""
+
+    spec: SearchSpec
+    parts: Parts
+    teacher: ModelFacts
+    sizes: tuple[Size, ...]
+    """Ascending by parameters; equal ones by name."""
+    configurations: tuple[Configuration, ...]
+    """By index."""
+    counts: Counts
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def teacher_name(self) -> str:
+        """The teacher's folder as the spec names it, or what it is made from."""
+        source = self.spec.stage.teachers[0]
+        return source.model or f"scratch {self.teacher.family}"
+
+    @cached_property
+    def settings(self) -> tuple[Settings, ...]:
+        """What the trials of a size train with: the baseline first, then by index."""
+        stage = self.spec.stage
+        distilled = [stage.resolve(configuration) for configuration in self.configurations]
+        return (stage.baseline(self.configurations[0]), *distilled)
+
+    def trial_flops(self, size: Size) -> float:
+        """Return the planned training of one trial, the mean of baseline and configurations."""
+        tokens = [self._tokens(settings.training) for settings in self.settings]
+        return training_flops(size.compute_parameters, sum(tokens)) / len(tokens)
+
+    @property
+    def size_costs(self) -> tuple[SizeCost, ...]:
+        """The ladder as the policy sees it."""
+        return tuple(SizeCost(size.name, self.trial_flops(size)) for size in self.sizes)
+
+    def rules(self, *, force: bool = False) -> Rules:
+        """Return what the policy decides by.
+
+        Raises:
+            DataError: If the items of dev or confirm are not known.
+        """
+        if self.counts.dev is None or self.counts.confirm is None:
+            raise DataError("the items of dev and confirm are not known: the data are not there")
+        match, search = self.spec.match, self.spec.search
+        return Rules(
+            margin=match.margin,
+            retain=match.retain,
+            confidence=match.confidence,
+            dev_items=self.counts.dev,
+            confirm_items=self.counts.confirm,
+            configurations=search.configurations_per_size,
+            strategy=search.strategy,
+            seed=search.seed,
+            force=force,
+        )
+
+    @property
+    def grid_flops(self) -> float:
+        """Training of every configuration and baseline at every size, to the end."""
+        return len(self.settings) * sum(cost.flops for cost in self.size_costs)
+
+    @property
+    def teacher_flops(self) -> float:
+        """The teacher's fine-tuning, and its pass over train where a loss needs its signals."""
+        tuning = self.spec.stage.teachers[0].fine_tune
+        compute = self.teacher.compute_parameters
+        flops = training_flops(compute, self._tokens(tuning)) if tuning else 0.0
+        if self.parts.needs:
+            flops += forward_flops(compute, (self.counts.train or 0) * self._longest)
+        return flops
+
+    @cached_property
+    def expected(self) -> tuple[float, float]:
+        """The sizes that the strategy visits and the FLOPs it trains for, on average.
+
+        The smallest passing size is taken to be each one of the ladder, or none, with the same
+        chance; a passing size trains its baseline and at most `TRIALS_TO_PASS` configurations, of
+        a failing one futility leaves `TRIALS_TO_FAIL`.
+        """
+        count = self.spec.search.configurations_per_size
+        costs = [
+            VisitCost(
+                cost.flops * (1.0 + min(count, TRIALS_TO_PASS)),
+                cost.flops * (1.0 + count * TRIALS_TO_FAIL),
+            )
+            for cost in self.size_costs
+        ]
+        visits, flops = 0, 0.0
+        for smallest in range(len(costs) + 1):
+            passed: set[int] = set()
+            failed: set[int] = set()
+            while (at := next_size(self.spec.search.strategy, costs, passed, failed)) is not None:
+                passes = at >= smallest
+                (passed if passes else failed).add(at)
+                visits += 1
+                flops += costs[at].passing if passes else costs[at].failing
+        worlds = len(costs) + 1
+        return visits / worlds, flops / worlds
+
+    def supported_margins(self, items: int | None) -> dict[str, float] | None:
+        """Return the smallest margins that so many items support, by disagreement, at alpha/2."""
+        if items is None:
+            return None
+        alpha = (1.0 - self.spec.match.confidence) / 2.0
+        return {
+            str(share): smallest_supported_margin(items, share, alpha) for share in DISAGREEMENTS
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as the journal and `kdsearch plan --json` hold it."""
+        match, search = self.spec.match, self.spec.search
+        grid, (visits, expected) = self.grid_flops, self.expected
+        return {
+            "name": self.spec.name,
+            "teacher": {"name": self.teacher_name, "parameters": self.teacher.parameters},
+            "match": match.model_dump(mode="json"),
+            "strategy": search.strategy.value,
+            "seed": search.seed,
+            "sizes": [self._size_json(size) for size in self.sizes],
+            "configurations": [dict(configuration) for configuration in self.configurations],
+            "splits": self.counts._asdict(),
+            "trials": len(self.sizes) * len(self.settings),
+            "steps": len(self.sizes) * sum(each.training.max_steps for each in self.settings),
+            "cost": {
+                "exhaustive_grid_flops": grid,
+                "teacher_flops": self.teacher_flops,
+                "expected_flops": expected,
+                "expected_share_of_grid": expected / grid,
+                "expected_sizes_visited": visits,
+            },
+            "smallest_supported_margin": {
+                "dev": self.supported_margins(self.counts.dev),
+                "confirm": self.supported_margins(self.counts.confirm),
+            },
+            "warnings": list(self.warnings),
+        }
+
+    def _size_json(self, size: Size) -> dict[str, Any]:
+        return {
+            "size": size.name,
+            "parameters": size.parameters,
+            "embedding_parameters": size.embedding_parameters,
+            "share_of_teacher": size.parameters / self.teacher.parameters,
+            "trial_flops": self.trial_flops(size),
+        }
+
+    @property
+    def _longest(self) -> int:
+        """Tokens of the longest prompt with the longest answer."""
+        return self.spec.prompt.max_tokens + self.parts.domain.max_new_tokens
+
+    def _tokens(self, training: Training) -> int:
+        examples = training.batch_size * training.gradient_accumulation * training.max_steps
+        return examples * self._longest
+
+
+def make_plan(spec: SearchSpec, host: Host, assigned: Assigned | None = None) -> Plan:
+    """Resolve a spec.
+
+    Args:
+        spec: What to search.
+        host: What is installed.
+        assigned: The splits; loaded here where the data are there, unless given.
+
+    Raises:
+        ModelError: If the teacher's folder is none.
+        DataError: If the data are there and malformed, or too few.
+    """
+    parts = resolve_parts(spec, host)
+    teacher = teacher_facts(spec, parts)
+    sizes = _sizes(spec, parts, teacher)
+    count, seed = spec.search.configurations_per_size, spec.search.seed
+    drawn = tuple(draw(spec.stage.spaces, index, seed) for index in range(count))
+    counts, unread = _counts(spec, parts, assigned)
+    plan = Plan(spec, parts, teacher, sizes, drawn, counts)
+    warnings = (*unread, *_warnings(plan))
+    return Plan(spec, parts, teacher, sizes, drawn, counts, warnings)
+
+
+def teacher_facts(spec: SearchSpec, parts: Parts) -> ModelFacts:
+    """Return the measures of the teacher, made from scratch or stored.
+
+    Raises:
+        ModelError: If its folder, or its domain's tokenizer, is none.
+    """
+    source = spec.stage.teachers[0]
+    if source.scratch is None:
+        return facts_of_folder(Path(str(source.model)))
+    measures = ScratchSize(**source.scratch.model_dump(exclude={"family"}))
+    own = getattr(parts.domain, "tokenizer", None)
+    vocabulary = vocabulary_of(Path(own(parts.options))) if own else BYTE_VOCABULARY
+    config = scratch_model_config(source.scratch.family, measures, vocabulary)
+    return facts_of_config(config, head_tied=True)
+
+
+def _sizes(spec: SearchSpec, parts: Parts, teacher: ModelFacts) -> tuple[Size, ...]:
+    kind = spec.ladder.kind
+    try:
+        sizes = parts.ladder.sizes(parts.ladder_config, teacher)
+    except KdsearchError:
+        raise
+    except Exception as error:  # a plugin may fail in any way
+        raise PluginError(f"sizes raised {error!r}", where=f"ladder '{kind}'") from error
+    if not sizes or len({size.name for size in sizes}) < len(sizes):
+        fault = "gave two sizes one name" if sizes else "gave no sizes"
+        raise PluginError(fault, where=f"ladder '{kind}'")
+    return tuple(sorted(sizes, key=lambda size: (size.parameters, size.name)))
+
+
+def _counts(
+    spec: SearchSpec, parts: Parts, assigned: Assigned | None
+) -> tuple[Counts, tuple[str, ...]]:
+    """Count the items of each split, or say why only the spec's own numbers are known."""
+    splits = spec.stage.splits
+    if assigned is None:
+        try:
+            examples = load_examples(parts.domain, parts.options)
+        except DataError as error:
+            if not _absent(error):
+                raise
+            asked = (splits.train, splits.dev, splits.confirm)
+            known = Counts(*(size if isinstance(size, int) else None for size in asked))
+            return known, (f"the data are not there, so counts are those of the spec: {error}",)
+        assigned = assign(examples, splits, spec.search.seed, domain=parts.domain.name)
+    return Counts(*(len(split) for split in assigned)), ()
+
+
+def _absent(error: DataError) -> bool:
+    """Whether data are missing, not malformed: the place is a path, no line, and nothing there."""
+    if isinstance(error.__cause__, FileNotFoundError):
+        return True
+    where = error.where
+    return where is not None and not re.search(r":\d+$", where) and not Path(where).exists()
+
+
+def _warnings(plan: Plan) -> list[str]:
+    """Say what will probably disappoint."""
+    spec, found = plan.spec, []
+    distinct = len({repr(configuration) for configuration in plan.configurations})
+    if distinct < len(plan.configurations):
+        found.append(
+            f"{len(plan.configurations)} configurations a size, and only {distinct} differ: lower "
+            "search.configurations_per_size or search more values"
+        )
+    if not plan.parts.needs:
+        found.append("no loss uses the teacher: every student trains on the labels alone")
+    large = [size.name for size in plan.sizes if size.parameters >= plan.teacher.parameters]
+    if large:
+        found.append(f"not smaller than the teacher: {', '.join(large)}")
+    if unsupported := _unsupported(plan):
+        found.append(unsupported)
+    if spec.stage.teachers[0].fine_tune is None and spec.stage.teachers[0].model is None:
+        found.append("the teacher is random")
+    return found
+
+
+def _unsupported(plan: Plan) -> str | None:
+    """Say that confirm is too small for the margin, with the smallest that it supports."""
+    match, items = plan.spec.match, plan.counts.confirm
+    margins = plan.supported_margins(items)
+    margin = match.margin if match.margin is not None else 1.0 - (match.retain or 0.0)
+    if items is None or margins is None or margin >= margins[str(TYPICAL_DISAGREEMENT)]:
+        return None
+    asked = "match.margin is" if match.margin is not None else "match.retain allows at most"
+    least, typical = (100 * margins[str(share)] for share in DISAGREEMENTS[:2])
+    return (
+        f"the {items:,} confirm items support no margin below {typical:.1f} points where "
+        f"{TYPICAL_DISAGREEMENT:.0%} of the answers differ ({least:.1f} at "
+        f"{DISAGREEMENTS[0]:.0%}); {asked} {100 * margin:.1f} points: expect `undecided`"
+    )

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kdsearch.errors import DataError, KdsearchError, ModelError, PluginError
+from kdsearch.facts import BYTE_VOCABULARY
+from kdsearch.plan import Plan, make_plan
+from kdsearch.plugin import Size
+from kdsearch.plugin.host import Host
+from kdsearch.search.policy import Policy
+from kdsearch.spec.loading import load_spec
+from kdsearch.splits import assign
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kdsearch.search.order import VisitCost
+
+LONGEST = 16 + 4
+"""Tokens of the toy's longest prompt and answer."""
+
+
+class Planner:
+    """Plans the toy spec with overrides."""
+
+    def __init__(self, spec: Path, host: Host) -> None:
+        self.spec = spec
+        self.host = host
+
+    def __call__(self, *overrides: str) -> Plan:
+        return make_plan(load_spec(self.spec, self.host, overrides), self.host)
+
+
+@pytest.fixture
+def plan(toy_spec: Path, toy_host: Host) -> Planner:
+    return Planner(toy_spec, toy_host)
+
+
+def test_sizes_ascend_with_exact_counts(plan: Planner) -> None:
+    sizes = plan().sizes
+    assert [size.name for size in sizes] == ["tiny", "small", "medium"]
+    assert [size.parameters for size in sizes] == sorted(size.parameters for size in sizes)
+    assert sizes[0].embedding_parameters == BYTE_VOCABULARY * 8
+
+
+def test_equal_sizes_go_by_name(plan: Planner) -> None:
+    measures = "{d_model: 8, d_ff: 16, layers: 1, heads: 2}"
+    names = plan(f"ladder.sizes={{b: {measures}, a: {measures}}}").sizes
+    assert [size.name for size in names] == ["a", "b"]
+
+
+def test_a_ladder_of_one_size_is_planned(plan: Planner) -> None:
+    one = plan("ladder.sizes={only: {d_model: 8, d_ff: 16, layers: 1, heads: 2}}")
+    assert one.expected[0] == 1.0
+
+
+def test_a_trial_costs_six_operations_a_parameter_and_token(plan: Planner) -> None:
+    planned = plan("train.gradient_accumulation=2")
+    size = planned.sizes[0]
+    assert planned.trial_flops(size) == 6 * size.parameters * (16 * 2 * 20) * LONGEST
+
+
+def test_an_untied_look_up_costs_nothing() -> None:
+    assert Size("x", 100, 30, {}, head_tied=False).compute_parameters == 70
+    assert Size("x", 100, 30, {}).compute_parameters == 100
+
+
+def test_the_grid_is_every_configuration_and_baseline_of_every_size(plan: Planner) -> None:
+    planned = plan("train.max_steps={grid: [10, 40]}", "search.configurations_per_size=2")
+    steps = [10, 10, 40]  # the baseline trains as configuration 0 does
+    parameters = sum(size.parameters for size in planned.sizes)
+    assert planned.grid_flops == pytest.approx(6 * parameters * 16 * sum(steps) * LONGEST)
+    assert planned.to_json()["trials"] == 9
+    assert planned.to_json()["steps"] == 3 * sum(steps)
+
+
+def test_the_teacher_costs_its_tuning_and_one_pass_for_signals(plan: Planner) -> None:
+    planned = plan()
+    assert planned.counts.train is not None
+    tuning, signals = 6 * (16 * 20), 2 * planned.counts.train
+    assert planned.teacher_flops == planned.teacher.parameters * LONGEST * (tuning + signals)
+    alone = plan("losses={answer_ce: {}}", "search.configurations_per_size=1")
+    assert alone.teacher_flops == planned.teacher.parameters * LONGEST * tuning
+
+
+@pytest.mark.parametrize(
+    ("strategy", "visits"),
+    [("exhaustive", 3.0), ("ascend", 9 / 4), ("descend", 9 / 4), ("bisect", 9 / 4)],
+)
+def test_expected_visits_of_three_sizes(plan: Planner, strategy: str, visits: float) -> None:
+    assert plan(f"search.strategy={strategy}").expected[0] == pytest.approx(visits)
+
+
+def test_bisection_is_never_dearer_than_climbing(plan: Planner) -> None:
+    measures = [
+        f"s{width}: {{d_model: {width}, d_ff: 8, layers: 1, heads: 1}}" for width in range(4, 20)
+    ]
+    sizes = f"ladder.sizes={{{', '.join(measures)}}}"
+    cost = {
+        each: plan(sizes, f"search.strategy={each}").expected[1] for each in ("bisect", "ascend")
+    }
+    assert cost["bisect"] <= cost["ascend"]
+
+
+def test_expected_cost_agrees_with_the_policy(plan: Planner) -> None:
+    planned = plan()
+    policy = Policy(planned.size_costs, planned.rules())
+    costs: list[VisitCost] = policy._costs
+    every = plan("search.strategy=exhaustive").expected[1]
+    passing = [sum(cost.passing for cost in costs[at:]) for at in range(4)]
+    failing = [sum(cost.failing for cost in costs[:at]) for at in range(4)]
+    assert every == pytest.approx((sum(passing) + sum(failing)) / 4)
+
+
+def test_rules_are_those_of_the_spec(plan: Planner) -> None:
+    rules = plan("match={metric: accuracy, retain: 0.9}", "search.seed=5").rules(force=True)
+    assert (rules.margin, rules.retain, rules.force, rules.seed) == (None, 0.9, True, 5)
+    assert (rules.dev_items, rules.confirm_items, rules.configurations) == (60, 120, 2)
+
+
+def test_given_splits_are_counted(plan: Planner, toy_host: Host) -> None:
+    planned = plan()
+    examples = planned.parts.domain.load(planned.parts.options)
+    splits = assign(examples, planned.spec.stage.splits, planned.spec.search.seed)
+    assert make_plan(planned.spec, toy_host, splits).counts == planned.counts
+    assert planned.counts == (109, 60, 120)
+
+
+def test_supported_margins_are_those_of_the_literature(plan: Planner) -> None:
+    margins = plan().supported_margins(254)
+    assert margins is not None
+    assert [round(margin, 3) for margin in margins.values()] == [0.05, 0.07, 0.096]
+    assert list(margins) == ["0.08", "0.16", "0.3"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "warning"),
+    [
+        (["match.margin=0.05"], "the 120 confirm items support no margin below 10.2 points"),
+        (["match={metric: accuracy, retain: 0.95}"], "match.retain allows at most 5.0 points"),
+        (
+            ["train.learning_rate=1e-3", "losses={answer_ce: {}}"],
+            "2 configurations a size, and only 1",
+        ),
+        (["losses={answer_ce: {}}"], "no loss uses the teacher"),
+        (["ladder.sizes.large={d_model: 64, d_ff: 64, layers: 2, heads: 2}"], "teacher: large"),
+    ],
+)
+def test_what_will_disappoint_is_warned_of(
+    plan: Planner, overrides: list[str], warning: str
+) -> None:
+    assert any(warning in told for told in plan(*overrides).warnings)
+
+
+def test_a_sound_plan_has_no_warnings(plan: Planner) -> None:
+    assert plan("match.margin=0.2").warnings == ()
+
+
+MISSING = """
+from toy_domain import *
+
+class Filed(Toy):
+    name = "filed"
+    def load(self, options):
+        {load}
+
+@hookimpl
+def kdsearch_domains():
+    return [Filed()]
+"""
+
+
+@pytest.fixture
+def filed(tmp_path: Path, toy_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a planner of a domain whose `load` is as given."""
+
+    def planner(load: str, *overrides: str) -> Plan:
+        monkeypatch.syspath_prepend(toy_plugin.parent)
+        file = tmp_path / "filed.py"
+        file.write_text(MISSING.format(load=load))
+        host = Host([file])
+        spec = load_spec(toy_plugin.parent / "toy.yaml", host, ["domain.name=filed", *overrides])
+        return make_plan(spec, host)
+
+    return planner
+
+
+ABSENT = "raise DataError('no such file', where='/nowhere/data.csv')"
+
+
+@pytest.mark.parametrize(
+    "load", ["from kdsearch.errors import DataError; " + ABSENT, "open('/nowhere/data.csv')"]
+)
+def test_absent_data_leave_the_counts_of_the_spec(filed: Any, load: str) -> None:
+    planned = filed(load, "splits.dev=0.2")
+    assert planned.counts == (None, None, 120)
+    assert "the data are not there" in planned.warnings[0]
+    assert "/nowhere/data.csv" in planned.warnings[0]
+    assert planned.to_json()["smallest_supported_margin"]["dev"] is None
+    with pytest.raises(DataError):
+        planned.rules()
+
+
+@pytest.mark.parametrize(
+    ("load", "kind", "message"),
+    [
+        ("from kdsearch.errors import DataError; raise DataError('bad', where='x.csv:3')",
+         DataError, "x.csv:3: bad"),
+        ("raise KeyError('question')", PluginError, "domain 'filed': load raised KeyError"),
+        ("return []", DataError, "domain 'filed': it has no examples"),
+    ],
+)  # fmt: skip
+def test_malformed_data_stop_the_plan(
+    filed: Any, load: str, kind: type[KdsearchError], message: str
+) -> None:
+    with pytest.raises(kind, match=message):
+        filed(load)
+
+
+def test_a_domains_own_tokenizer_gives_the_vocabulary(
+    plan: Planner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0, "b": 99}}}')
+    domain = plan().parts.domain
+    monkeypatch.setattr(type(domain), "tokenizer", lambda self, options: tmp_path, raising=False)
+    assert plan().teacher.vocabulary == 100
+    assert plan().sizes[0].embedding_parameters == 800
+
+
+def test_a_teacher_that_is_no_model_folder_is_refused(plan: Planner, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model folder"):
+        plan(f"teachers=[{{model: '{tmp_path}'}}]")
+
+
+@pytest.mark.parametrize("fault", ["none", "twice", "raises"])
+def test_a_broken_ladder_is_named(
+    plan: Planner, toy_host: Host, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    def sizes(self: Any, config: Any, teacher: Any) -> list[Size]:
+        return {"none": [], "twice": [Size("a", 1, 1, {}), Size("a", 2, 1, {})]}[fault]
+
+    monkeypatch.setattr(type(toy_host.ladder("scratch")), "sizes", sizes)
+    with pytest.raises(PluginError, match="ladder 'scratch'"):
+        plan()
+
+
+def test_a_plan_is_plain_data(plan: Planner) -> None:
+    text = json.dumps(plan().to_json(), allow_nan=False)
+    assert set(json.loads(text)) >= {"name", "teacher", "match", "sizes", "splits", "cost"}
+    assert replace(plan(), warnings=()).to_json()["warnings"] == []
