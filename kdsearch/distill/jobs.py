@@ -6,7 +6,6 @@ directory. Nothing here knows what the search will make of the result.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -27,7 +26,7 @@ from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_folder
 from kdsearch.plugin import Shapes, Signal, Student
-from kdsearch.spec.models import Settings, Training
+from kdsearch.spec.models import Settings, Training, settings_hash
 
 Report = Callable[[Mapping[str, Any]], None]
 """Told about progress: `step`, `total_steps`, `losses` and, after an evaluation, dev scores."""
@@ -54,12 +53,6 @@ def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
 def _workspace(run: str) -> Workspace:
     """Open a run directory once a process: the next job finds data and tokens ready."""
     return Workspace(Path(run))
-
-
-def settings_hash(settings: Settings) -> str:
-    """Hash the settings of a trial, to compare what was asked with what was applied."""
-    text = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def prepare_teacher(

@@ -18,7 +18,14 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.utils.data import Sampler, WeightedRandomSampler
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import (
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from kdsearch.distill.data import IGNORED, Collator
 from kdsearch.distill.module import DistillationModel
@@ -242,6 +249,7 @@ def train(
         groups=groups,
         callbacks=[_Reporter(report, report_steps)],
     )
+    trainer.remove_callback(PrinterCallback)  # standard output is for data
     trainer.train()
 
 

@@ -1,0 +1,58 @@
+"""Starts or joins a Ray cluster with settings that keep the terminal and the machine ours."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # the new output engine writes to stdout
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a trial without GPU leaves the variable alone
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of the spec stay valid in workers
+    "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the log
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is handled by the command line
+    # A stopped trial may still be writing; below this many seconds a reused actor hangs.
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "120",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",  # no trial is created before a slot is free
+}
+"""Read by Ray when it is imported; what the user has set wins."""
+
+OBJECT_STORE_BYTES = 200_000_000
+"""Jobs and results are small: models and signals pass through the run directory."""
+
+
+def ray_module() -> Any:
+    """Import Ray with our environment in place."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import ray
+
+    return ray
+
+
+@contextmanager
+def ray_session(address: str | None) -> Iterator[Any]:
+    """Join the cluster at `address`, or start one on this machine; leave what is running alone.
+
+    Yields:
+        The Ray module, initialised. A session that this process began is ended afterwards.
+    """
+    ray = ray_module()
+    if ray.is_initialized():
+        yield ray
+        return
+    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
+    if address is None:
+        ray.init(
+            include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet
+        )
+    else:
+        ray.init(address=address, **quiet)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()

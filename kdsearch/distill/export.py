@@ -1,0 +1,62 @@
+"""Exports a student as a plain model folder with a card that says what is known of it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+VERDICTS = {
+    "match": "It matches its teacher.",
+    "no_match": "It does not match its teacher.",
+    "undecided": "Whether it matches its teacher is undecided.",
+}
+
+
+def export_student(
+    trained: Path, destination: Path, size: Mapping[str, Any], summary: Mapping[str, Any]
+) -> None:
+    """Copy a trained student and write its model card.
+
+    Args:
+        trained: The trial's `save_pretrained` folder.
+        destination: Written anew.
+        size: The size's entry of the summary.
+        summary: The run's summary.
+    """
+    if destination.exists():
+        shutil.rmtree(destination)
+    shutil.copytree(trained, destination)
+    (destination / "README.md").write_text(model_card(size, summary), encoding="utf8")
+
+
+def model_card(size: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    """Return a model card in Markdown."""
+    confirm, match, teacher = size["confirm"], summary["match"], summary["teacher"]
+    claim = (
+        f"at least {match['retain']:g} of the teacher's {match['metric']}"
+        if match.get("retain")
+        else f"a {match['metric']} less than {match['margin']:g} below the teacher's"
+    )
+    confidence = f"{100 * match['confidence']:g} %"
+    return f"""---
+library_name: transformers
+tags: [kdsearch, knowledge-distillation]
+---
+# {summary["name"]} {size["size"]}
+
+A student of {size["parameters"]:,} parameters, distilled from {teacher["name"]} \
+({teacher["parameters"]:,} parameters). {VERDICTS[size["verdict"]]}
+
+| | score | items |
+|---|---:|---:|
+| this student | {confirm["score"]:.4f} | {confirm["n"]} |
+| teacher | {teacher["confirm"]["score"]:.4f} | {teacher["confirm"]["n"]} |
+
+The claim tested was {claim}, on items that neither training nor selection saw. Difference \
+{confirm["difference"]:+.4f}, one-sided bounds {confirm["lower_bound"]:+.4f} and \
+{confirm["upper_bound"]:+.4f}, simultaneous over the tested sizes at {confidence}.
+
+Trained in trial `{size["best_trial"]}`.
+"""

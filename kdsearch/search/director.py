@@ -1,0 +1,261 @@
+"""Turns the policy's decisions into jobs, and their results into journalled events.
+
+Whoever runs jobs, a cluster or a plain loop, asks for the next one and tells what came of it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kdsearch.errors import RunError
+from kdsearch.events import (
+    Event,
+    Record,
+    RunFinished,
+    RunStarted,
+    TeacherReady,
+    TrialFailed,
+    TrialFinished,
+    TrialProgress,
+    TrialStarted,
+    TrialStopped,
+)
+from kdsearch.search.chance import chance_test
+from kdsearch.search.journal import Journal
+from kdsearch.search.policy import Confirm, Idle, Policy, Train, confirm_event
+
+Sink = Callable[[Record], None]
+"""Shown every record after the journal has it."""
+
+TEACHER = "teacher"
+"""The id of the teacher's job."""
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """Something for a worker to do; `payload` is plain data."""
+
+    id: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """What answering dev without reading would score, to test the teacher against."""
+
+    majority_right: Sequence[float]
+    """By dev item, whether the most frequent answer of train is right."""
+    choices: Sequence[int]
+    """By dev item, the number of options; empty where answers are free."""
+
+
+class Director:
+    """One run's jobs, in and out.
+
+    Args:
+        run: The run directory.
+        policy: A fresh policy; the journal's records are replayed into it.
+        journal: The run's journal.
+        started: Written first, unless the run had an end already.
+        configuration: By index, None for the baseline: the values that were searched.
+        settings: Likewise: all that a trial trains with.
+        settings_hash: Hashes settings, to compare them with what a worker applied.
+        guesses: Made from the data when the teacher has answered.
+        teacher_name: Shown for the teacher.
+        sinks: Shown every record.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Path,
+        policy: Policy,
+        journal: Journal,
+        started: RunStarted,
+        configuration: Callable[[int | None], Mapping[str, Any]],
+        settings: Callable[[int | None], Mapping[str, Any]],
+        settings_hash: Callable[[Mapping[str, Any]], str],
+        guesses: Callable[[], Guesses],
+        teacher_name: str,
+        sinks: Sequence[Sink] = (),
+    ) -> None:
+        self.run = run
+        self.policy = policy
+        self.journal = journal
+        self.configuration = configuration
+        self.settings = settings
+        self.settings_hash = settings_hash
+        self.guesses = guesses
+        self.teacher_name = teacher_name
+        self.sinks = sinks
+        self._started = time.monotonic()
+        self._jobs: dict[str, Train | Confirm | None] = {}
+        self._steps: dict[str, int] = {}
+        self._teacher_ready = any(isinstance(r.event, TeacherReady) for r in journal.records)
+        self.finished = any(isinstance(r.event, RunFinished) for r in journal.records)
+        due = policy.restore(journal.records)
+        if not self.finished:
+            self._write(started)
+            for event in due:
+                self._write(event)
+
+    def next_job(self) -> JobRequest | Idle:
+        """Return a job for a worker, or say that there is none now or any more."""
+        if not self._teacher_ready:
+            if TEACHER in self._jobs:
+                return Idle.WAIT
+            self._jobs[TEACHER] = None
+            return JobRequest(TEACHER, {"kind": "teacher", "run": str(self.run), "seed": self._seed})
+        job = self.policy.next_job()
+        if isinstance(job, Idle):
+            return job
+        if isinstance(job, Confirm):
+            name = f"{job.trial}-confirm"
+            self._jobs[name] = job
+            payload = {"kind": "confirm", "run": str(self.run), "size": job.size, "trial": job.trial}
+            return JobRequest(name, payload)
+        self._jobs[job.trial] = job
+        self._record(
+            TrialStarted(
+                size=job.size,
+                trial=job.trial,
+                index=job.index,
+                seed=job.seed,
+                config=self.configuration(job.index),
+            )
+        )
+        payload = {
+            "kind": "train",
+            "run": str(self.run),
+            "size": job.size,
+            "trial": job.trial,
+            "seed": job.seed,
+            "settings": self.settings(job.index),
+        }
+        return JobRequest(job.trial, payload)
+
+    def progressed(self, job_id: str, progress: Mapping[str, Any]) -> None:
+        """Take in what a running job reports."""
+        job = self._jobs[job_id]
+        self._steps[job_id] = progress["step"]
+        size = job.size if job else None
+        trial = job_id if job else None
+        self._record(TrialProgress(size=size, trial=trial, **progress))
+
+    def stop_reason(self, job_id: str) -> str | None:
+        """Return why a running job should stop, or None to let it run."""
+        return self.policy.stop_reason(job_id) if isinstance(self._jobs.get(job_id), Train) else None
+
+    def finished_job(self, job_id: str, result: Mapping[str, Any]) -> None:
+        """Take in a job's result."""
+        job = self._jobs.pop(job_id)
+        if job is None:
+            self._judge_teacher(result)
+        elif isinstance(job, Confirm):
+            student = _scores(self.run / "trials" / job.trial / "confirm.jsonl")
+            teacher = _scores(self.run / "teacher" / "confirm.jsonl")
+            self._record(confirm_event(self.policy, job.size, student, teacher, result["flops"]))
+        else:
+            self._record(self._ended(job, result))
+
+    def stopped_job(self, job_id: str, reason: str) -> None:
+        """Take in that a trial was stopped before its end."""
+        job = self._jobs.pop(job_id)
+        if isinstance(job, Train):
+            self._record(
+                TrialStopped(
+                    size=job.size,
+                    trial=job.trial,
+                    index=job.index,
+                    seed=job.seed,
+                    reason=reason,
+                    step=self._steps.get(job_id, 0),
+                )
+            )
+
+    def failed_job(self, job_id: str, error: str) -> None:
+        """Take in that a job failed: a trial fails alone, any other job ends the run.
+
+        Raises:
+            RunError: If the teacher could not be prepared, or confirm not be answered.
+        """
+        job = self._jobs.pop(job_id)
+        if not isinstance(job, Train):
+            what = "confirm could not be answered" if job else "the teacher could not be prepared"
+            raise RunError(f"{what}: {error}", where=str(self.run))
+        self._record(self._failure(job, error))
+
+    def finish(self) -> None:
+        """Write the answer, once there are no more jobs."""
+        if not self.finished:
+            seconds = time.monotonic() - self._started
+            sentence = self.policy.sentence()
+            outcome = self.policy.outcome().value
+            self._record(RunFinished(outcome=outcome, sentence=sentence, seconds=seconds))
+            self.finished = True
+
+    @property
+    def _seed(self) -> int:
+        return self.policy.rules.seed
+
+    def _ended(self, job: Train, result: Mapping[str, Any]) -> Event:
+        if result["settings_hash"] != self.settings_hash(self.settings(job.index)):
+            return self._failure(job, "the worker trained with other settings than asked")
+        return TrialFinished(
+            size=job.size,
+            trial=job.trial,
+            index=job.index,
+            seed=job.seed,
+            config=self.configuration(job.index),
+            score=result["score"],
+            student_only=result["student_only"],
+            teacher_only=result["teacher_only"],
+            items=result["items"],
+            flops=result["flops"],
+            untrained_score=result["untrained_score"],
+            seconds=result["seconds"],
+        )
+
+    def _failure(self, job: Train, error: str) -> TrialFailed:
+        return TrialFailed(
+            size=job.size, trial=job.trial, index=job.index, seed=job.seed, error=error
+        )
+
+    def _judge_teacher(self, result: Mapping[str, Any]) -> None:
+        guesses = self.guesses()
+        right = _scores(self.run / "teacher" / "dev.jsonl")
+        chance = chance_test(right, guesses.majority_right, guesses.choices or None)
+        self._teacher_ready = True
+        self._record(
+            TeacherReady(
+                model=self.teacher_name,
+                parameters=result["parameters"],
+                score=result["score"],
+                items=result["items"],
+                chance=chance.figures(),
+                informative=chance.informative,
+                flops=result["flops"],
+            )
+        )
+
+    def _record(self, event: Event) -> None:
+        """Journal an event, show it, and do the same with what follows from it."""
+        self._write(event)
+        for following in self.policy.apply(event):
+            self._write(following)
+
+    def _write(self, event: Event) -> None:
+        record = self.journal.append(event)
+        for sink in self.sinks:
+            sink(record)
+
+
+def _scores(path: Path) -> list[float]:
+    """Read the scores of an answers file, one JSON line an item."""
+    lines = path.read_text(encoding="utf8").splitlines()
+    return [float(json.loads(line)["score"]) for line in lines]

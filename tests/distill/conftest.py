@@ -1,0 +1,113 @@
+"""Tiny models and rows for the tests of distillation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+import torch
+
+from kdsearch.distill.data import Rows, encode
+from kdsearch.distill.students import byte_tokenizer, random_model
+from kdsearch.facts import ModelFacts, facts_of_config
+from kdsearch.plugin import Answer, Example, Options, Prompt, Scores, Use
+from kdsearch.plugin.builtin import ScratchSize, scratch_model_config
+from kdsearch.spec.models import PromptFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Sums:
+    """Sums up to 9 + 9, answered in text."""
+
+    name = "sums"
+    version = "1"
+    Options = Options
+    answer = Answer.NUMBER
+    use = Use.SEARCH
+    metrics = ("accuracy",)
+    aggregates = ()
+    max_new_tokens = 3
+    stop = ()
+
+    def load(self, options: Any) -> list[Example]:
+        return [
+            Example(f"{a}+{b}", f"{a}+{b}=", str(a + b), group="small" if a < 3 else "large")
+            for a in range(10)
+            for b in range(10)
+        ]
+
+    def format(self, example: Example, options: Any) -> Prompt:
+        return Prompt(target=str(example.answer), text=example.question)
+
+    def score(self, predictions: Any, examples: Any) -> Scores:
+        pairs = zip(predictions, examples, strict=True)
+        return Scores({"accuracy": [float(p.text == e.answer) for p, e in pairs]})
+
+
+class Bigger(Sums):
+    """Which of two numbers is bigger, as a choice between their texts."""
+
+    name = "bigger"
+    answer = Answer.CHOICE
+
+    def load(self, options: Any) -> list[Example]:
+        pairs = [(a, b) for a in range(0, 30, 3) for b in range(1, 120, 7) if a != b]
+        return [
+            Example(f"{a},{b}", f"{a} or {b}?", int(b > a), choices=(str(a), str(b)))
+            for a, b in pairs
+        ]
+
+    def format(self, example: Example, options: Any) -> Prompt:
+        target = example.choices[int(example.answer)]
+        return Prompt(target=target, text=example.question, choices=example.choices)
+
+    def score(self, predictions: Any, examples: Any) -> Scores:
+        pairs = zip(predictions, examples, strict=True)
+        return Scores({"accuracy": [float(p.choice == e.answer) for p, e in pairs]})
+
+
+class Built(NamedTuple):
+    """A model with its measures."""
+
+    model: Any
+    facts: ModelFacts
+
+
+def build(width: int, seed: int = 0, vocabulary: int = 259, layers: int = 2) -> Built:
+    """Build a tiny T5 without dropout."""
+    measures = ScratchSize(d_model=width, d_ff=2 * width, layers=layers, heads=2)
+    config = scratch_model_config("t5", measures, vocabulary)
+    facts = facts_of_config(config, head_tied=True)
+    return Built(random_model(config, byte_tokenizer(), seed), facts)
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Callable[..., Built]:
+    return build
+
+
+@pytest.fixture(scope="session")
+def sums() -> Sums:
+    return Sums()
+
+
+@pytest.fixture(scope="session")
+def bigger() -> Bigger:
+    return Bigger()
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    return byte_tokenizer()
+
+
+@pytest.fixture(scope="session")
+def rows(tokenizer: Any, sums: Sums) -> Rows:
+    return encode(sums.load(None), sums, None, tokenizer, PromptFormat())
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)

@@ -1,0 +1,53 @@
+"""Answers: the same whatever the batches, choices scored as the model would say them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from kdsearch.distill import evaluate
+from kdsearch.distill.data import encode
+from kdsearch.distill.evaluate import answer, discordant, predict, read_scores
+from kdsearch.spec.models import PromptFormat
+
+
+@pytest.mark.parametrize("batch", [1, 7, 128])
+@pytest.mark.parametrize("name", ["sums", "bigger"])
+def test_batches_do_not_show_in_answers(
+    name: str, batch: int, request: Any, tiny: Any, tokenizer: Any, monkeypatch: Any
+) -> None:
+    domain, model = request.getfixturevalue(name), tiny(16).model.eval()
+    rows = encode(domain.load(None)[:40], domain, None, tokenizer, PromptFormat())
+    usual = predict(model, tokenizer, rows, domain)
+    monkeypatch.setattr(evaluate, "BATCH", batch)
+    other = predict(model, tokenizer, rows, domain)
+    assert [given.text for given in usual] == [given.text for given in other]
+    assert [given.id for given in usual] == [example.id for example in rows.examples]
+
+
+def test_a_choice_scores_its_own_log_likelihood(tiny: Any, bigger: Any, tokenizer: Any) -> None:
+    model = tiny(16).model.eval()
+    rows = encode(bigger.load(None)[:5], bigger, None, tokenizer, PromptFormat())
+    for row, given in enumerate(predict(model, tokenizer, rows, bigger)):
+        for choice, ids in enumerate(rows.choices[row]):
+            with torch.inference_mode():
+                logits = model(
+                    input_ids=torch.tensor([rows.sources[row]]), labels=torch.tensor([ids])
+                ).logits[0]
+            expected = logits.log_softmax(-1)[range(len(ids)), ids].sum().item()
+            assert given.scores[choice] == pytest.approx(expected, abs=1e-4)
+        assert given.choice == max((0, 1), key=given.scores.__getitem__)
+
+
+def test_answers_survive_their_file(tiny: Any, sums: Any, rows: Any, tokenizer: Any, tmp_path: Any) -> None:
+    model = tiny(16).model.train()
+    answers = answer(model, tokenizer, rows, sums, "accuracy")
+    answers.write(tmp_path / "dev.jsonl")
+    assert read_scores(tmp_path / "dev.jsonl") == list(answers.scores)
+    assert model.training
+
+
+def test_discordant_items_are_counted_by_side() -> None:
+    assert discordant([1, 1, 0, 0, 1], [1, 0, 1, 0, 0]) == (2, 1)

@@ -1,0 +1,170 @@
+"""Training: splits of a batch, window counts, checkpoints, stops."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from transformers import AutoModelForSeq2SeqLM
+
+from kdsearch.distill.data import Collator
+from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
+from kdsearch.distill.module import DistillationModel, Term
+from kdsearch.distill.signals import SignalRequest, SignalStore, build_store
+from kdsearch.distill.trainer import (
+    DistillationTrainer,
+    NonFiniteLossError,
+    choose_precision,
+    train,
+)
+from kdsearch.errors import SpecError
+from kdsearch.plugin import LossInputs, Shapes
+from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
+from kdsearch.spec.models import Precision, Training
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: Any, tiny: Any, rows: Any) -> SignalStore:
+    folder = tmp_path_factory.mktemp("signals")
+    teacher = tiny(12, seed=5).model
+    teacher.save_pretrained(folder / "teacher")
+    request = SignalRequest(True, ("decoder", "encoder"))
+    return SignalStore(build_store(folder, folder / "teacher", teacher, rows, request))
+
+
+def objective(tiny: Any, *, width: int = 8) -> DistillationModel:
+    """Return a student with every term of the core."""
+    torch.manual_seed(3)
+    model, facts = tiny(width)
+    shapes = Shapes(facts, (tiny(12).facts,))
+    terms = {
+        "answer_ce": Term(AnswerCe(AnswerCeConfig(), shapes), 1.0),
+        "soft_labels": Term(SoftLabels(SoftLabelsConfig(temperature=2), shapes), 0.5),
+        "hidden_mse": Term(HiddenMse(HiddenMseConfig(), shapes), 0.3),
+        "source_mse": Term(HiddenMse(HiddenMseConfig(stack="encoder"), shapes), 0.3),
+    }
+    return DistillationModel(model, terms, hidden=True)
+
+
+def fit(model: DistillationModel, rows: Any, store: SignalStore, folder: Path, **budget: Any) -> list[Any]:
+    told: list[Any] = []
+    table = rows.table(signal_row=store.rows_of(rows.keys()))
+    training = Training(**{"learning_rate": 1e-2, "batch_size": 8, "max_steps": 3, **budget})
+    train(
+        model,
+        table,
+        Collator(0, store),
+        training,
+        folder=folder,
+        seed=0,
+        report=lambda step, total, losses: told.append((step, total, dict(losses))),
+        report_steps=range(1, 100),
+    )
+    return told
+
+
+def test_accumulation_equals_one_large_batch(tiny: Any, rows: Any, store: Any, tmp_path: Path) -> None:
+    whole, parts = objective(tiny), objective(tiny)
+    one = fit(whole, rows, store, tmp_path, batch_size=24)
+    many = fit(parts, rows, store, tmp_path, batch_size=6, gradient_accumulation=4)
+    for (_, _, a), (_, _, b) in zip(one, many, strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+    weights = zip(whole.parameters(), parts.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in weights)
+
+
+def test_the_objective_is_the_weighted_sum_of_its_terms(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path
+) -> None:
+    weights = {"answer_ce": 1.0, "soft_labels": 0.5, "hidden_mse": 0.3, "source_mse": 0.3}
+    for _, _, losses in fit(objective(tiny), rows, store, tmp_path):
+        total = sum(weight * losses[f"loss_{name}"] for name, weight in weights.items())
+        assert losses["loss"] == pytest.approx(total, rel=1e-5)
+
+
+def test_the_first_target_token_counts(tiny: Any, rows: Any, store: Any) -> None:
+    seen: list[LossInputs] = []
+
+    class Spy(torch.nn.Module):
+        def forward(self, inputs: LossInputs) -> torch.Tensor:
+            seen.append(inputs)
+            return inputs.student_logits.sum()
+
+    model = DistillationModel(tiny(8).model, {"spy": Term(Spy(), 1.0)})
+    batch = Collator(0)([{"input_ids": [5, 1], "labels": [7, 1]}, {"input_ids": [6, 1], "labels": [8, 9, 1]}])
+    model(**batch, window_counts={})
+    assert seen[0].target_mask.tolist() == [[True, True, False], [True, True, True]]
+
+
+def test_every_training_value_changes_the_student(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path
+) -> None:
+    def trained(**budget: Any) -> torch.Tensor:
+        model = objective(tiny)
+        fit(model, rows, store, tmp_path, **budget)
+        return torch.cat([weights.flatten() for weights in model.parameters()]).detach()
+
+    usual = trained()
+    assert torch.equal(usual, trained())
+    for change in (
+        {"learning_rate": 2e-2},
+        {"batch_size": 7},
+        {"gradient_accumulation": 2},
+        {"max_steps": 4},
+        {"schedule": "constant"},
+        {"warmup": 0.5},
+        {"weight_decay": 0.5},
+        {"max_grad_norm": 0.01},
+        {"balance": "group"},
+        {"precision": "bf16"},
+    ):
+        if "balance" in change:
+            continue  # the table of this test has no groups; see test_groups_are_drawn_evenly
+        assert not torch.equal(usual, trained(**change)), change
+
+
+def test_groups_are_drawn_evenly(tiny: Any, rows: Any, tmp_path: Path) -> None:
+    groups = ["rare"] * 5 + ["common"] * 95
+    trainer = DistillationTrainer(model=objective(tiny), groups=groups)
+    drawn = [groups[row] for row in trainer._get_train_sampler()]  # type: ignore[union-attr]
+    assert 30 < drawn.count("rare") < 70
+
+
+def test_a_checkpoint_restores_student_and_heads(tiny: Any, tmp_path: Path) -> None:
+    model, other = objective(tiny), objective(tiny)
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.add_(torch.randn_like(weights))
+    DistillationTrainer(model=model)._save(str(tmp_path))
+    DistillationTrainer(model=other)._load_from_checkpoint(str(tmp_path))
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+
+
+def test_a_checkpoint_is_a_plain_student(tiny: Any, rows: Any, tmp_path: Path) -> None:
+    model = objective(tiny)
+    DistillationTrainer(model=model)._save(str(tmp_path))
+    plain = AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    assert set(plain.state_dict()) == set(model.student.state_dict())
+    batch = Collator(0)([{"input_ids": [5, 1], "labels": [7, 1]}])
+    plain.eval(), model.student.eval()
+    assert torch.equal(plain(**batch).logits, model.student(**batch).logits)
+
+
+def test_a_loss_that_is_not_finite_is_named(tiny: Any, rows: Any, store: Any, tmp_path: Path) -> None:
+    class Broken(torch.nn.Module):
+        def forward(self, inputs: LossInputs) -> torch.Tensor:
+            return inputs.student_logits.sum() * float("nan")
+
+    model = DistillationModel(tiny(8).model, {"broken": Term(Broken(), 1.0)})
+    with pytest.raises(NonFiniteLossError, match="broken is nan by step 1"):
+        fit(model, rows, store, tmp_path)
+
+
+@pytest.mark.parametrize("asked", [Precision.FP16])
+def test_half_precision_is_refused_for_t5(asked: Precision, tiny: Any) -> None:
+    with pytest.raises(SpecError, match="use bf16"):
+        choose_precision(asked, objective(tiny))
