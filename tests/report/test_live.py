@@ -111,3 +111,9 @@ def test_a_decision_is_told_without_what_comes_next(records: list[Record]) -> No
     text = "\n".join(frame(records[: decided + 1], 140))
     assert "failed: best dev 0.517 against 0.937 needed" in text
     assert "next 28k" not in text
+
+
+def test_a_baselines_score_is_not_the_sizes(records: list[Record]) -> None:
+    lines = frame(until_progress(records, "28k-baseline-s0", 600))
+    row = next(line for line in lines if line.startswith("28k"))
+    assert row.split()[3:6] == ["-", "-", "baseline"]
