@@ -1,0 +1,76 @@
+"""What the README shows works: its spec, its domain, its commands."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+
+from kdsearch.cli import main
+from kdsearch.plugin.api import Prediction
+from kdsearch.plugin.host import Host
+from kdsearch.spec.loading import load_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def blocks(language: str) -> list[str]:
+    text = README.read_text(encoding="utf8")
+    return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
+
+
+def commands() -> Iterator[str]:
+    """Yield the kdsearch command lines of code blocks and of running text."""
+    for line in "\n".join(blocks("sh")).splitlines():
+        if line.startswith("kdsearch "):
+            yield line.partition("#")[0].strip()
+    prose = re.sub(r"```.*?```", "", README.read_text(encoding="utf8"), flags=re.DOTALL)
+    yield from re.findall(r"`(kdsearch [a-z][^`]*)`", prose)
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    """Return the README's domain as a file."""
+    file = tmp_path / "tickets.py"
+    file.write_text(blocks("python")[0], encoding="utf8")
+    return file
+
+
+@pytest.mark.parametrize("line", sorted(set(commands())))
+def test_every_command_exists(line: str) -> None:
+    command: click.Command = main
+    words = shlex.split(line)[1:]
+    while isinstance(command, click.Group) and words and words[0] in command.commands:
+        command = command.commands[words.pop(0)]
+    assert command is not main
+    if words:  # a bare name stands for the command
+        command.make_context(command.name, words).close()
+
+
+def test_the_spec_is_valid(tmp_path: Path, plugin: Path) -> None:
+    file = tmp_path / "tickets.yaml"
+    file.write_text(blocks("yaml")[0], encoding="utf8")
+    spec = load_spec(file, Host([plugin]))
+    assert spec.stage.domain.name == "support_tickets"
+
+
+def test_the_domain_loads_words_and_judges(tmp_path: Path, plugin: Path) -> None:
+    tickets = tmp_path / "tickets.jsonl"
+    tickets.write_text(json.dumps({"id": "7", "text": "Where is it?", "team": "delivery"}))
+    host = Host([plugin])
+    assert host.problems == []
+    domain = host.domain("support_tickets")
+    options = domain.Options(path=tickets)
+    [example] = domain.load(options)
+    prompt = domain.format(example, options)
+    assert (prompt.target, prompt.choices) == ("delivery", ("billing", "delivery", "returns"))
+    scores = domain.score([Prediction("7", "delivery", choice=1)], [example])
+    assert scores.per_item == {"accuracy": [1.0]}
