@@ -97,13 +97,14 @@ def short_name(trial: TrialState) -> str:
 
 
 def trial_line(trial: TrialState, live: bool) -> str:
-    """Show a running trial's progress, or say where it was left."""
-    told = progress(trial) if live else f"left at step {trial.step}/{trial.total_steps}"
-    return f"{short_name(trial):<8} {told}"
+    """Show a running trial's progress."""
+    return f"{short_name(trial):<8} {progress(trial, live)}"
 
 
-def progress(trial: TrialState) -> str:
-    """Draw how far training has come."""
+def progress(trial: TrialState, live: bool) -> str:
+    """Draw how far training has come, or say where it was left."""
+    if not live:
+        return f"left at step {trial.step}/{trial.total_steps}"
     done = round(BAR * trial.share_done)
     bar = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" * done
     bar += "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (BAR - done)
@@ -118,26 +119,34 @@ def _ended(trial: TrialState) -> str:
     return f"{name} {trial.status}"
 
 
-def heading(state: RunState, elapsed: float) -> list[tuple[str, str]]:
-    """Return labelled lines: the teacher, the cost so far, the time."""
-    return [("teacher", _teacher(state)), ("so far", _so_far(state, elapsed))]
+def heading(state: RunState, elapsed: float, *, live: bool = True) -> list[tuple[str, str]]:
+    """Return labelled lines: the teacher, the cost so far, the time.
+
+    Args:
+        state: The run.
+        elapsed: Seconds into it.
+        live: Whether what runs goes on; else the view has ended before it.
+    """
+    return [("teacher", _teacher(state, live)), ("so far", _so_far(state, elapsed, live))]
 
 
-def _teacher(state: RunState) -> str:
+def _teacher(state: RunState, live: bool) -> str:
     if state.teacher is None:
         training = state.trials.get(TEACHER)
-        return f"training {progress(training)}" if training else "being prepared"
+        if training is None:
+            return "being prepared" if live else "not ready"
+        return f"{'training ' if live else ''}{progress(training, live)}"
     ready = state.teacher
     text = f"{numbers.parameters(ready.parameters)} parameters, dev {numbers.score(ready.score)}"
     return text if ready.informative else f"{text}, not above guessing"
 
 
-def _so_far(state: RunState, elapsed: float) -> str:
+def _so_far(state: RunState, elapsed: float, live: bool) -> str:
     share = numbers.percent(state.share_of_grid)
     parts = [f"{share} of the exhaustive grid", numbers.clock(elapsed)]
     left = seconds_left(state, elapsed)
     if state.finished is not None:
         parts.append("finished")
-    elif left is not None:
+    elif live and left is not None:
         parts.append(f"{numbers.about(left)} left")
     return ", ".join(parts)

@@ -81,7 +81,7 @@ class LiveView:
             over = self.state.finished is not None
             elapsed = self.state.elapsed(self.state.latest if over else self.clock())
             listed = board_rows(self.state, live=not self._ended)
-            lines = heading(self.state, elapsed)
+            lines = heading(self.state, elapsed, live=not self._ended)
             title = rows.title(self.state.plan.name, self.state.plan.match)
         layouts = [draw(columns, listed, style=_row_style, expand=True) for columns in _layouts()]
         return Group(Text(title, style="bold"), labelled(lines), Text(), Fitting(layouts))

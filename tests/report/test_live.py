@@ -55,6 +55,7 @@ def test_the_last_frame_says_where_running_trials_were_left(records: list[Record
     lines = frame(until_progress(records, "28k-c0-s0", 800), ended=True)
     assert any(line.endswith("c0       left at step 800/1200") for line in lines)
     assert not any("━" in line for line in lines)
+    assert lines[2] == "so far   9% of the exhaustive grid, 01:23"
 
 
 def test_a_declared_size_shows_its_share_of_the_error(records: list[Record]) -> None:
@@ -74,6 +75,7 @@ def test_before_the_teacher_is_ready_its_training_is_shown(records: list[Record]
     record = Record(1, records[0].time + 9.0, training)
     assert frame(records[:1])[1] == "teacher  being prepared"
     assert frame([records[0], record])[1] == "teacher  training ━━━─────────  25%  loss 0.5"
+    assert frame([records[0], record], ended=True)[1] == "teacher  left at step 300/1200"
 
 
 def test_failures_scroll_by_above_the_table(records: list[Record]) -> None:
