@@ -11,10 +11,12 @@ import math
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Config = Mapping[str, Any]
 

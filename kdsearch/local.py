@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from kdsearch.search.director import Director
 from kdsearch.search.policy import Idle
-from kdsearch.spec.models import SearchSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kdsearch.search.director import Director
+    from kdsearch.spec.models import SearchSpec
 
 
-class _Stopped(Exception):  # noqa: N818  # no error: it unwinds a job that is no longer needed
+class _Stopped(Exception):  # no error: it unwinds a job that is no longer needed
     """Raised inside a job's report to end it."""
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from kdsearch import __version__
 from kdsearch.errors import RunError
 from kdsearch.events import RunStarted
 from kdsearch.plan import Plan, make_plan
-from kdsearch.plugin import Example
 from kdsearch.plugin.host import Host
 from kdsearch.search.director import Director, Guesses, Sink
 from kdsearch.search.journal import Journal
@@ -25,6 +23,11 @@ from kdsearch.spec.loading import differences, load_spec, write_spec
 from kdsearch.spec.models import SearchSpec, Settings, settings_hash
 from kdsearch.spec.parts import Parts, resolve_parts
 from kdsearch.splits import Assigned, assign, fingerprint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kdsearch.plugin import Example
 
 RECORDED = ("torch", "transformers", "datasets", "ray", "pluggy", "pydantic", "numpy")
 """Distributions whose versions a run records."""
@@ -143,8 +146,11 @@ class _Search:
 
     def manifest(self, *, force: bool) -> dict[str, Any]:
         """Return what a run records of itself besides its events."""
-        offers = {**self.host.domains, **self.host.losses, **self.host.ladders}
-        plugins = {str(offer.source.plugin): str(offer.source) for offer in offers.values()}
+        sources = {
+            offer.source
+            for offers in (self.host.domains, self.host.losses, self.host.ladders)
+            for offer in offers.values()
+        }
         versions = {name: metadata.version(name) for name in RECORDED}
         teacher = asdict(self.plan.teacher)
         if self.spec.stage.teachers[0].fine_tune is not None:
@@ -153,7 +159,7 @@ class _Search:
             "kdsearch": __version__,
             "python": platform.python_version(),
             "versions": versions,
-            "plugins": plugins,
+            "plugins": sorted(str(source) for source in sources),
             "plugin_files": [str(file) for file in self.host.files],
             "seed": self.spec.search.seed,
             "threads": self.spec.resources.cpus,
@@ -176,9 +182,7 @@ class _Search:
                 run=self.folder,
                 policy=policy,
                 journal=journal,
-                started=RunStarted(
-                    run=self.folder.name, plan=self.plan.to_json(), resumed=resumed
-                ),
+                started=RunStarted(run=self.folder.name, plan=self.plan.to_json(), resumed=resumed),
                 configuration=self._configuration,
                 settings=lambda index: self._settings(index).model_dump(mode="json"),
                 settings_hash=lambda values: settings_hash(Settings.model_validate(values)),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdsearch.cluster.session import ray_session
 from kdsearch.errors import RunError
-from kdsearch.search.director import Director
-from kdsearch.spec.models import Resources
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kdsearch.search.director import Director
+    from kdsearch.spec.models import Resources
 
 GPU_SHARES = (0.125, 0.25, 0.5, 1.0)
 """Fractions are rounded up to one of these: workers are reused only between equal shapes."""
@@ -42,10 +45,11 @@ def run_jobs(
             tune.with_resources(work, shape),
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=StopDecided(searcher),
+                scheduler=StopDecided(),  # type: ignore[no-untyped-call]  # of Ray
                 num_samples=-1,
                 max_concurrent_trials=min(slots, resources.max_concurrent or slots),
                 reuse_actors=True,
+                trial_dirname_creator=lambda trial: str(trial.trial_id),
             ),
             run_config=tune.RunConfig(
                 name="tune",

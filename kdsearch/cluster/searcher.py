@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from kdsearch.search.director import Director
+from kdsearch.cluster.trainable import MESSAGE
 from kdsearch.search.policy import Idle
+
+if TYPE_CHECKING:
+    from kdsearch.search.director import Director
 
 
 class DirectedSearcher(Searcher):
@@ -44,17 +48,18 @@ class DirectedSearcher(Searcher):
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Pass on progress; the last report is a result or an error."""
         job = self._jobs.get(trial_id)
-        if job is None or self.fault is not None:
+        if job is None or self.fault is not None or MESSAGE not in result:
             return
+        message = json.loads(result[MESSAGE])
         try:
-            if "progress" in result:
-                self.director.progressed(job, result["progress"])
-            elif "result" in result:
-                del self._jobs[trial_id]
-                self.director.finished_job(job, result["result"])
-            elif "error" in result:
-                del self._jobs[trial_id]
-                self.director.failed_job(job, result["error"])
+            if "progress" in message:
+                self.director.progressed(job, message["progress"])
+                return
+            del self._jobs[trial_id]
+            if "error" in message:
+                self.director.failed_job(job, message["error"])
+            else:
+                self.director.finished_job(job, message["result"])
         except Exception as error:  # kept in `fault` and raised by the caller of Tune
             self.fault = error
 
@@ -81,6 +86,10 @@ class DirectedSearcher(Searcher):
         job = self._jobs.get(trial_id)
         return job is not None and self.director.stop_reason(job) is not None
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the director out of the pickle that Tune writes and nobody reads."""
+        return {**vars(self), "director": None, "fault": None}
+
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the journal is the state."""
 
@@ -91,11 +100,8 @@ class DirectedSearcher(Searcher):
 class StopDecided(FIFOScheduler):
     """Stops a trial at its next report once the searcher has no use for it."""
 
-    def __init__(self, searcher: DirectedSearcher) -> None:
-        super().__init__()
-        self.searcher = searcher
-
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Return STOP or CONTINUE."""
-        stop = self.searcher.should_stop(trial.trial_id)
+        searcher = tune_controller.search_alg.searcher
+        stop = searcher.should_stop(trial.trial_id)
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",  # the new output engine writes to stdout
@@ -47,9 +49,7 @@ def ray_session(address: str | None) -> Iterator[Any]:
         return
     quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
     if address is None:
-        ray.init(
-            include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet
-        )
+        ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
     else:
         ray.init(address=address, **quiet)
     try:

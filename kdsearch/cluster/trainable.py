@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import traceback
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdsearch.cluster.session import ray_module
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MESSAGE = "message"
+"""The one key of every report: JSON, since Tune flattens nested results."""
 
 
 def work(config: Mapping[str, Any]) -> None:
@@ -18,19 +25,19 @@ def work(config: Mapping[str, Any]) -> None:
     ray_module()
     from ray import tune
 
+    def tell(kind: str, content: Any) -> None:
+        tune.report({MESSAGE: json.dumps({kind: content})})
+
     job = config["job"]
-    if job is None:
-        tune.report({"empty": True})
-        return
     try:
         from kdsearch.distill.jobs import perform
 
-        result = perform(job["payload"], lambda progress: tune.report({"progress": progress}))
+        result = perform(job["payload"], partial(tell, "progress"))
     except Exception as error:  # whatever a job raises fails this job alone; it is shown
         folder = Path(job["payload"]["run"]) / "failures"
         folder.mkdir(exist_ok=True)
         (folder / f"{job['id']}.txt").write_text(traceback.format_exc(), encoding="utf8")
         last = traceback.format_exception_only(error)[-1].strip()
-        tune.report({"error": last})
+        tell("error", last)
     else:
-        tune.report({"result": result})
+        tell("result", result)

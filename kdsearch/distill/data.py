@@ -6,7 +6,6 @@ A row's key is a hash of its token ids, so that whatever changes the tokens chan
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,15 @@ import torch
 from torch import Tensor
 
 from kdsearch.errors import DataError
-from kdsearch.plugin import Domain, Example, Prompt
-from kdsearch.spec.models import PromptFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from transformers import PreTrainedTokenizerBase
 
     from kdsearch.distill.signals import SignalStore
+    from kdsearch.plugin import Domain, Example, Prompt
+    from kdsearch.spec.models import PromptFormat
 
 IGNORED = -100
 """The label of positions that are no target, as in torch's cross-entropy."""

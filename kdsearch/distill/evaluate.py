@@ -7,16 +7,18 @@ generation.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from kdsearch.distill.data import IGNORED, Rows, by_length, pad
 from kdsearch.plugin import Domain, Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
 
 BATCH = 128
 """Rows in one forward pass."""

@@ -55,9 +55,7 @@ def _workspace(run: str) -> Workspace:
     return Workspace(Path(run))
 
 
-def prepare_teacher(
-    workspace: Workspace, job: Mapping[str, Any], report: Report
-) -> dict[str, Any]:
+def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Fine-tune the teacher if asked, store its signals on train and its answers to dev."""
     spec = workspace.spec.stage.teachers[0]
     folder = workspace.teacher_folder
@@ -66,8 +64,8 @@ def prepare_teacher(
     if spec.fine_tune is not None:
         teacher = _untrained_teacher(workspace)
         rows = workspace.rows("train", teacher.tokenizer)
-        model = _objective(workspace, teacher, {"answer_ce": {"weight": 1.0}})
-        _fit(workspace, model, rows, spec.fine_tune, job, report, folder.parent / "training")
+        objective = _objective(workspace, teacher, {"answer_ce": {"weight": 1.0}})
+        _fit(workspace, objective, rows, spec.fine_tune, job, report, folder.parent / "training")
         teacher.model.save_pretrained(folder)
         teacher.tokenizer.save_pretrained(folder)
         flops["fine_tune"] = 6.0 * compute * _tokens_trained(rows, spec.fine_tune)
@@ -171,9 +169,7 @@ def _confirm_with(workspace: Workspace, model_folder: Path, destination: Path) -
     return 2.0 * facts_of_folder(model_folder).compute_parameters * tokens
 
 
-def _answer_split(
-    workspace: Workspace, student: Student, split: str, destination: Path
-) -> Answers:
+def _answer_split(workspace: Workspace, student: Student, split: str, destination: Path) -> Answers:
     answers = answer(
         student.model,
         student.tokenizer,

@@ -13,9 +13,9 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from kdsearch.distill.data import IGNORED
-from kdsearch.plugin import LossInputs, Shapes
 
 if TYPE_CHECKING:
+    from kdsearch.plugin import LossInputs, Shapes
     from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
 
 

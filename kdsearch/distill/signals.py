@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,6 +22,9 @@ from kdsearch.distill.data import IGNORED, Collator, Rows, by_length
 from kdsearch.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
     from transformers import PreTrainedModel
 
 FORMAT = 1
@@ -69,7 +69,7 @@ def teacher_pass(
         `top_logits` (target tokens, vocabulary), `encoder_states` (source tokens, width),
         `decoder_states` (target tokens, width), as far as asked for.
     """
-    model.eval()
+    model.train(False)
     kept: dict[str, list[Tensor]] = {}
     order = by_length(rows)
     collate = Collator(model.config.pad_token_id)
@@ -125,7 +125,7 @@ def build_store(
             partial = path.with_suffix(".partial")
             metadata = {"format": str(FORMAT), "teacher": weights, "request": request_text}
             save_file(tensors, partial, metadata=metadata)
-            os.replace(partial, path)
+            partial.replace(path)
     return path
 
 
@@ -195,4 +195,5 @@ class SignalStore:
         columns = torch.arange(int(lengths.max()))
         real = columns < lengths[:, None]
         places = torch.where(real, starts[:, None] + columns, 0)
-        return self._tensors[name][places] * real[..., None]
+        gathered: Tensor = self._tensors[name][places] * real[..., None]
+        return gathered

@@ -52,7 +52,7 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise ModelError(f"no tokenizer could be loaded: {error}", where=str(folder)) from error
     if tokenizer.eos_token_id is None or tokenizer.pad_token_id is None:
         raise ModelError("its tokenizer lacks an end or a padding token", where=str(folder))
-    return tokenizer  # type: ignore[no-any-return]  # AutoTokenizer is untyped
+    return tokenizer
 
 
 def load_model(folder: Path) -> PreTrainedModel:
@@ -71,9 +71,7 @@ def load_model(folder: Path) -> PreTrainedModel:
         raise ModelError(f"no model could be loaded: {error}", where=str(folder)) from error
 
 
-def random_model(
-    measures: Any, tokenizer: PreTrainedTokenizerBase, seed: int
-) -> PreTrainedModel:
+def random_model(measures: Any, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
     """Build a randomly initialised encoder-decoder from a `config.json`-like mapping."""
     config = AutoConfig.for_model(
         **measures,

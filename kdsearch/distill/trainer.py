@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -28,9 +28,11 @@ from transformers import (
 )
 
 from kdsearch.distill.data import IGNORED, Collator
-from kdsearch.distill.module import DistillationModel
 from kdsearch.errors import SpecError
 from kdsearch.spec.models import Precision, Training
+
+if TYPE_CHECKING:
+    from kdsearch.distill.module import DistillationModel
 
 SECONDS_BETWEEN_REPORTS = 3.0
 """A stop takes effect at a report."""
@@ -108,24 +110,26 @@ class DistillationTrainer(Trainer):
             self._summed_passes = self.state.global_step
             for name, total in self._term_sums.items():
                 logs[f"loss_{name}"] = float(total) / max(1, steps)
-                if not math.isfinite(logs[f"loss_{name}"]):
-                    raise NonFiniteLossError(
-                        f"loss term {name} is {logs[f'loss_{name}']} by step {self.state.global_step}"
-                    )
+                value = logs[f"loss_{name}"]
+                if not math.isfinite(value):
+                    step = self.state.global_step
+                    raise NonFiniteLossError(f"loss term {name} is {value} by step {step}")
             self._term_sums = {}
         super().log(logs, start_time)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[Any] | None:
         """Draw each group equally often where groups are given, else let the Trainer choose."""
         if not self.groups:
-            return super()._get_train_sampler(train_dataset)  # type: ignore[no-any-return]
+            return super()._get_train_sampler(train_dataset)
         counts = Counter(self.groups)
         weights = [1.0 / counts[group] for group in self.groups]
         generator = torch.Generator()
         generator.manual_seed(self.args.seed)
         return WeightedRandomSampler(weights, len(weights), generator=generator)
 
-    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
         """Save the student as a plain model folder, and the heads beside it."""
         folder = Path(output_dir or self.args.output_dir or ".")
         model = self.distillation

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.data import Rows, encode
 from kdsearch.distill.signals import SignalRequest
@@ -17,6 +16,9 @@ from kdsearch.plugin import Signal, Size
 from kdsearch.plugin.host import Host
 from kdsearch.spec.loading import Parts, load_spec, resolve_parts
 from kdsearch.splits import Assigned, assign
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 STACKS = ("encoder", "decoder")
 
@@ -106,7 +108,8 @@ class Workspace:
             logits = logits or Signal.TOP_LOGITS in needs
             if Signal.HIDDEN_STATES in needs:
                 options = self.host.loss(name).Config(**_fixed(term.rest))
-                stacks |= {getattr(options, "stack", None)} if hasattr(options, "stack") else set(STACKS)
+                named = getattr(options, "stack", None)
+                stacks |= {str(named)} if named else set(STACKS)
         return SignalRequest(logits, tuple(sorted(stacks)))
 
 

@@ -5,17 +5,18 @@ Nothing here imports torch; tensors and models appear only in annotations.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
-from kdsearch.facts import ModelFacts
-
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
     from torch import Tensor, nn
+
+    from kdsearch.facts import ModelFacts
 
 API = 1
 """The contract's number; a plugin module states it as `KDSEARCH_API`."""
@@ -115,19 +116,41 @@ class Scores:
 class Domain(Protocol):
     """A dataset loader, a prompt formatter and a metric, by name and version."""
 
-    name: str
-    version: str
-    Options: type[BaseModel]
-    """Validates `domain.options` of the spec."""
-    answer: Answer
-    use: Use
-    metrics: Sequence[str]
-    """Metrics given an item at a time; the first is the primary one."""
-    aggregates: Sequence[str]
-    max_new_tokens: int
-    """The longest answer to generate, for text and number domains."""
-    stop: Sequence[str]
-    """Texts at which a generated answer ends."""
+    @property
+    def name(self) -> str:
+        """What a spec calls it."""
+
+    @property
+    def version(self) -> str:
+        """Raised whenever the same data would score otherwise."""
+
+    @property
+    def Options(self) -> type[BaseModel]:
+        """Validates `domain.options` of the spec; paths are typed `pathlib.Path`."""
+
+    @property
+    def answer(self) -> Answer:
+        """What kind of answer it asks for."""
+
+    @property
+    def use(self) -> Use:
+        """What its data suffice for."""
+
+    @property
+    def metrics(self) -> Sequence[str]:
+        """Metrics given an item at a time; the first is the primary one."""
+
+    @property
+    def aggregates(self) -> Sequence[str]:
+        """Figures that are not a mean over items."""
+
+    @property
+    def max_new_tokens(self) -> int:
+        """The longest answer to generate, for text and number domains."""
+
+    @property
+    def stop(self) -> Sequence[str]:
+        """Texts at which a generated answer ends."""
 
     def load(self, options: Any) -> Iterable[Example]:
         """Yield every example of every official split.
@@ -189,11 +212,21 @@ class LossInputs:
 class Loss(Protocol):
     """A named term of the objective."""
 
-    name: str
-    version: str
-    Config: type[BaseModel]
-    """Validates the term's part of the spec, its `weight` left out."""
-    needs: Collection[Signal]
+    @property
+    def name(self) -> str:
+        """What a spec calls it."""
+
+    @property
+    def version(self) -> str:
+        """Raised whenever the same inputs would give another value."""
+
+    @property
+    def Config(self) -> type[BaseModel]:
+        """Validates the term's part of the spec, its `weight` left out."""
+
+    @property
+    def needs(self) -> Collection[Signal]:
+        """The teacher's signals that it reads."""
 
     def build(self, config: Any, shapes: Shapes) -> nn.Module:
         """Return a module whose `forward(LossInputs)` is a scalar.
@@ -232,13 +265,16 @@ class Student(NamedTuple):
 class Ladder(Protocol):
     """A way to make students of several sizes."""
 
-    name: str
-    Config: type[BaseModel]
-    """Validates `ladder` of the spec, its `kind` left out."""
+    @property
+    def name(self) -> str:
+        """What a spec calls it."""
+
+    @property
+    def Config(self) -> type[BaseModel]:
+        """Validates `ladder` of the spec, its `kind` left out."""
 
     def sizes(self, config: Any, teacher: ModelFacts) -> list[Size]:
         """Return the sizes with exact parameter counts, without importing torch."""
 
     def build(self, size: Size, config: Any, teacher: ModelFacts, seed: int) -> Student:
         """Build the untrained student of one size."""
-

@@ -6,7 +6,7 @@ listing and validating never import torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,8 @@ from kdsearch.plugin.api import API, Ladder, Loss, Options, Shapes, Signal, Size
 from kdsearch.plugin.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
 KDSEARCH_API = API

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pluggy import HookimplMarker, HookspecMarker
 
-from kdsearch.plugin.api import Domain, Ladder, Loss
+if TYPE_CHECKING:
+    from kdsearch.plugin.api import Domain, Ladder, Loss
 
 GROUP = "kdsearch"
 """The entry-point group, and the project name of the markers."""

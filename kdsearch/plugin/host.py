@@ -7,12 +7,11 @@ its spec needs what the faulty plugin would have offered.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Mapping
+import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
-from types import ModuleType
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pluggy import HookImpl, PluginManager, PluginValidationError
 
@@ -20,7 +19,15 @@ from kdsearch.errors import PluginError, SpecError, did_you_mean
 from kdsearch.plugin import builtin, hookspecs
 from kdsearch.plugin.api import API, Domain, Ladder, Loss
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+    from types import ModuleType
+
 Offered = TypeVar("Offered")
+
+HEAVY = ("torch", "transformers", "datasets", "ray")
+"""Libraries that take seconds to import."""
 
 HOOKS: Mapping[str, type] = {
     "kdsearch_domains": Domain,
@@ -71,6 +78,8 @@ class Host:
     def __init__(self, files: Iterable[Path] = ()) -> None:
         self.files = tuple(path.resolve() for path in files)
         self.problems: list[Problem] = []
+        self.slow: list[Problem] = []
+        """Plugins that load a heavy library at their top, which delays every command."""
         self._offers: dict[str, dict[str, Offer[Any]]] = {hook: {} for hook in HOOKS}
         self._taken: dict[str, set[str]] = {hook: set() for hook in HOOKS}
         self._manager = PluginManager(hookspecs.GROUP)
@@ -97,15 +106,15 @@ class Host:
 
     def domain(self, name: str) -> Domain:
         """Return the domain of that name, or say which there are."""
-        return cast(Domain, self._find("domain", self.domains, name))
+        return cast("Domain", self._find("domain", self.domains, name))
 
     def loss(self, name: str) -> Loss:
         """Return the loss term of that name, or say which there are."""
-        return cast(Loss, self._find("loss", self.losses, name))
+        return cast("Loss", self._find("loss", self.losses, name))
 
     def ladder(self, name: str) -> Ladder:
         """Return the ladder of that name, or say which there are."""
-        return cast(Ladder, self._find("ladder", self.ladders, name))
+        return cast("Ladder", self._find("ladder", self.ladders, name))
 
     def _find(self, kind: str, offers: Mapping[str, Offer[Any]], name: str) -> Any:
         if name in offers:
@@ -127,12 +136,15 @@ class Host:
             if point.name in seen:
                 if seen[point.name] != source:
                     self._problem(
-                        source, f"its entry-point name is also used by {seen[point.name]}", "rename it"
+                        source,
+                        f"its entry-point name is also used by {seen[point.name]}",
+                        "rename it",
                     )
                 continue
             seen[point.name] = source
             try:
-                module = point.load()
+                with self._watched(source):
+                    module = point.load()
             except Exception as error:  # a plugin may fail in any way; it is shown and left out
                 self._problem(source, f"import failed: {error!r}", "repair or uninstall it")
                 continue
@@ -147,7 +159,8 @@ class Host:
             raise SpecError("not a Python file", where=str(path))
         module = importlib.util.module_from_spec(spec)
         try:
-            spec.loader.exec_module(module)
+            with self._watched(source):
+                spec.loader.exec_module(module)
         except Exception as error:  # a plugin may fail in any way; it is shown and left out
             self._problem(source, f"import failed: {error!r}", "repair the file")
             return
@@ -161,7 +174,8 @@ class Host:
         try:
             self._manager.register(module, name=f"{source.distribution}:{source.plugin}")
         except PluginValidationError as error:
-            self._problem(source, f"a hook is malformed: {error}", "take no arguments in hooks")
+            fault = " ".join(str(error).split())
+            self._problem(source, f"a hook is malformed: {fault}", "take no arguments in hooks")
             return
         implementations = [
             (hook, implementation)
@@ -189,9 +203,7 @@ class Host:
 
     def _offer(self, source: Source, hook: str, item: Any) -> None:
         contract = HOOKS[hook]
-        missing = sorted(
-            name for name in _members(contract) if not hasattr(item, name)
-        )
+        missing = sorted(name for name in _members(contract) if not hasattr(item, name))
         if missing:
             fault = f"{hook}: {item!r} lacks {', '.join(missing)}"
             self._problem(source, fault, f"see kdsearch.plugin.{contract.__name__}")
@@ -204,6 +216,16 @@ class Host:
             return
         taken.add(item.name)
         offers[item.name] = Offer(item, source)
+
+    @contextmanager
+    def _watched(self, source: Source) -> Iterator[None]:
+        """Note which heavy libraries an import loads."""
+        before = set(sys.modules)
+        yield
+        loaded = [name for name in HEAVY if name in sys.modules and name not in before]
+        if loaded:
+            fault = f"imports {', '.join(loaded)} at its top"
+            self.slow.append(Problem(source, fault, "import it in the functions that need it"))
 
     def _problem(self, source: Source, fault: str, fix: str) -> None:
         self.problems.append(Problem(source, fault, fix))

@@ -9,8 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
 from kdsearch.events import (
@@ -26,8 +25,12 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.search.chance import chance_test
-from kdsearch.search.journal import Journal
 from kdsearch.search.policy import Confirm, Idle, Policy, Train, confirm_event
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kdsearch.search.journal import Journal
 
 Sink = Callable[[Record], None]
 """Shown every record after the journal has it."""
@@ -110,14 +113,21 @@ class Director:
             if TEACHER in self._jobs:
                 return Idle.WAIT
             self._jobs[TEACHER] = None
-            return JobRequest(TEACHER, {"kind": "teacher", "run": str(self.run), "seed": self._seed})
+            return JobRequest(
+                TEACHER, {"kind": "teacher", "run": str(self.run), "seed": self._seed}
+            )
         job = self.policy.next_job()
         if isinstance(job, Idle):
             return job
         if isinstance(job, Confirm):
             name = f"{job.trial}-confirm"
             self._jobs[name] = job
-            payload = {"kind": "confirm", "run": str(self.run), "size": job.size, "trial": job.trial}
+            payload: dict[str, Any] = {
+                "kind": "confirm",
+                "run": str(self.run),
+                "size": job.size,
+                "trial": job.trial,
+            }
             return JobRequest(name, payload)
         self._jobs[job.trial] = job
         self._record(
@@ -149,7 +159,9 @@ class Director:
 
     def stop_reason(self, job_id: str) -> str | None:
         """Return why a running job should stop, or None to let it run."""
-        return self.policy.stop_reason(job_id) if isinstance(self._jobs.get(job_id), Train) else None
+        return (
+            self.policy.stop_reason(job_id) if isinstance(self._jobs.get(job_id), Train) else None
+        )
 
     def finished_job(self, job_id: str, result: Mapping[str, Any]) -> None:
         """Take in a job's result."""

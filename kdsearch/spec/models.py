@@ -7,6 +7,8 @@ configuration into `Settings`, in which every value is fixed.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -257,6 +259,12 @@ class Settings(Strict):
     losses: Mapping[str, Mapping[str, Any]]
     """By term: its `weight` and options."""
     training: Training
+
+
+def settings_hash(settings: Settings) -> str:
+    """Hash the settings of a trial, to compare what was asked with what was applied."""
+    text = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Stage(Strict):

@@ -18,7 +18,9 @@ def test_source_and_target_end_with_end_of_sequence(rows: Any, tokenizer: Any) -
 
 
 def test_masks_do_not_depend_on_the_padding_id() -> None:
-    batch = Collator(1)([{"input_ids": [1, 1], "labels": [1]}, {"input_ids": [5], "labels": [0, 1]}])
+    batch = Collator(1)(
+        [{"input_ids": [1, 1], "labels": [1]}, {"input_ids": [5], "labels": [0, 1]}]
+    )
     assert batch["attention_mask"].tolist() == [[1, 1], [1, 0]]
     assert batch["labels"].tolist() == [[1, -100], [0, 1]]
 

@@ -41,7 +41,9 @@ def test_a_choice_scores_its_own_log_likelihood(tiny: Any, bigger: Any, tokenize
         assert given.choice == max((0, 1), key=given.scores.__getitem__)
 
 
-def test_answers_survive_their_file(tiny: Any, sums: Any, rows: Any, tokenizer: Any, tmp_path: Any) -> None:
+def test_answers_survive_their_file(
+    tiny: Any, sums: Any, rows: Any, tokenizer: Any, tmp_path: Any
+) -> None:
     model = tiny(16).model.train()
     answers = answer(model, tokenizer, rows, sums, "accuracy")
     answers.write(tmp_path / "dev.jsonl")

@@ -35,7 +35,10 @@ def inputs(seed: int = 0, student_width: int = 4, teacher_width: int = 4) -> Los
     mask = torch.arange(TARGET) < lengths[:, None]
     source_mask = torch.arange(SOURCE) < torch.tensor([7, 3, 5])[:, None]
     labels = torch.randint(0, VOCABULARY, (BATCH, TARGET), generator=random)
-    states = {"encoder": [normal(BATCH, SOURCE, student_width)], "decoder": [normal(BATCH, TARGET, student_width)]}
+    states = {
+        "encoder": [normal(BATCH, SOURCE, student_width)],
+        "decoder": [normal(BATCH, TARGET, student_width)],
+    }
     return LossInputs(
         student_logits=normal(BATCH, TARGET, VOCABULARY).requires_grad_(),
         labels=labels.masked_fill(~mask, -100),
@@ -61,8 +64,8 @@ def inputs(seed: int = 0, student_width: int = 4, teacher_width: int = 4) -> Los
 
 def check(value: Tensor, reference: Tensor, leaf: Tensor, twin: Tensor) -> None:
     """Compare a loss and its gradient with a float64 reference."""
-    value.backward()  # type: ignore[no-untyped-call]  # torch's own
-    reference.backward()  # type: ignore[no-untyped-call]  # torch's own
+    value.backward()
+    reference.backward()
     assert leaf.grad is not None
     assert twin.grad is not None
     torch.testing.assert_close(value.double(), reference, atol=1e-5, rtol=1e-5)

@@ -45,7 +45,7 @@ def test_the_formula_counts_what_is_built(
         "num_heads": heads,
         "feed_forward_proj": "gated-gelu" if gated else "relu",
     }
-    model = random_model(config, byte_tokenizer(), 0)
+    model: Any = random_model(config, byte_tokenizer(), 0)
     facts = facts_of_config(config, head_tied=True)
     assert facts.parameters == count_parameters(model)
     assert facts.embedding_parameters == model.get_input_embeddings().weight.numel()

@@ -50,7 +50,9 @@ def objective(tiny: Any, *, width: int = 8) -> DistillationModel:
     return DistillationModel(model, terms, hidden=True)
 
 
-def fit(model: DistillationModel, rows: Any, store: SignalStore, folder: Path, **budget: Any) -> list[Any]:
+def fit(
+    model: DistillationModel, rows: Any, store: SignalStore, folder: Path, **budget: Any
+) -> list[Any]:
     told: list[Any] = []
     table = rows.table(signal_row=store.rows_of(rows.keys()))
     training = Training(**{"learning_rate": 1e-2, "batch_size": 8, "max_steps": 3, **budget})
@@ -67,7 +69,9 @@ def fit(model: DistillationModel, rows: Any, store: SignalStore, folder: Path, *
     return told
 
 
-def test_accumulation_equals_one_large_batch(tiny: Any, rows: Any, store: Any, tmp_path: Path) -> None:
+def test_accumulation_equals_one_large_batch(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path
+) -> None:
     whole, parts = objective(tiny), objective(tiny)
     one = fit(whole, rows, store, tmp_path, batch_size=24)
     many = fit(parts, rows, store, tmp_path, batch_size=6, gradient_accumulation=4)
@@ -95,7 +99,9 @@ def test_the_first_target_token_counts(tiny: Any, rows: Any, store: Any) -> None
             return inputs.student_logits.sum()
 
     model = DistillationModel(tiny(8).model, {"spy": Term(Spy(), 1.0)})
-    batch = Collator(0)([{"input_ids": [5, 1], "labels": [7, 1]}, {"input_ids": [6, 1], "labels": [8, 9, 1]}])
+    batch = Collator(0)(
+        [{"input_ids": [5, 1], "labels": [7, 1]}, {"input_ids": [6, 1], "labels": [8, 9, 1]}]
+    )
     model(**batch, window_counts={})
     assert seen[0].target_mask.tolist() == [[True, True, False], [True, True, True]]
 
@@ -141,7 +147,9 @@ def test_a_checkpoint_restores_student_and_heads(tiny: Any, tmp_path: Path) -> N
             weights.add_(torch.randn_like(weights))
     DistillationTrainer(model=model)._save(str(tmp_path))
     DistillationTrainer(model=other)._load_from_checkpoint(str(tmp_path))
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True)
+    )
 
 
 def test_a_checkpoint_is_a_plain_student(tiny: Any, rows: Any, tmp_path: Path) -> None:
@@ -154,7 +162,9 @@ def test_a_checkpoint_is_a_plain_student(tiny: Any, rows: Any, tmp_path: Path) -
     assert torch.equal(plain(**batch).logits, model.student(**batch).logits)
 
 
-def test_a_loss_that_is_not_finite_is_named(tiny: Any, rows: Any, store: Any, tmp_path: Path) -> None:
+def test_a_loss_that_is_not_finite_is_named(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path
+) -> None:
     class Broken(torch.nn.Module):
         def forward(self, inputs: LossInputs) -> torch.Tensor:
             return inputs.student_logits.sum() * float("nan")

@@ -1,0 +1,1 @@
+"""What the user declares: models, search spaces, loading with exact places of errors."""
