@@ -1,0 +1,188 @@
+"""The director: jobs out, results in, the journal in between."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kdsearch.errors import RunError
+from kdsearch.events import (
+    RunStarted,
+    SizeDecided,
+    TrialFailed,
+    TrialFinished,
+    TrialStarted,
+    TrialStopped,
+)
+from kdsearch.search.director import Director, Guesses
+from kdsearch.search.journal import Journal
+from kdsearch.search.policy import FINISHED, WAIT, Idle, Policy, Rules, SizeCost
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ITEMS = 400
+ABLE = {"small": 0.5, "medium": 0.9, "large": 0.92}
+"""How well each size answers; the teacher has 0.9."""
+
+
+def right(share: float) -> list[float]:
+    return [float(item < share * ITEMS) for item in range(ITEMS)]
+
+
+def write(path: Path, scores: list[float]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps({"id": str(at), "score": score}) for at, score in enumerate(scores)]
+    path.write_text("\n".join(lines), encoding="utf8")
+
+
+def direct(run: Path, journal: Journal, sinks: Any = ()) -> Director:
+    rules = Rules(margin=0.05, dev_items=ITEMS, confirm_items=ITEMS, configurations=2)
+    sizes = [SizeCost(name, 10.0 * (1 + at)) for at, name in enumerate(ABLE)]
+    plan = {"name": "fake"}
+    return Director(
+        run=run,
+        policy=Policy(sizes, rules),
+        journal=journal,
+        started=RunStarted(run="fake", plan=plan),
+        configuration=lambda index: {"train.x": index},
+        settings=lambda index: {"index": index},
+        settings_hash=lambda settings: f"hash of {settings['index']}",
+        guesses=lambda: Guesses([0.0] * ITEMS, []),
+        teacher_name="fake",
+        sinks=sinks,
+    )
+
+
+def result(run: Path, job: Any, teacher: float = 0.9) -> dict[str, Any]:
+    """Do a job as a worker would, with answers made up."""
+    payload = job.payload
+    if payload["kind"] == "teacher":
+        write(run / "teacher" / "dev.jsonl", right(teacher))
+        return {"parameters": 9, "score": teacher, "items": ITEMS, "flops": {"fine_tune": 1.0}}
+    able = ABLE[payload["size"]]
+    if payload["kind"] == "confirm":
+        write(run / "teacher" / "confirm.jsonl", right(teacher))
+        write(run / "trials" / payload["trial"] / "confirm.jsonl", right(able))
+        return {"flops": {"evaluation": 1.0}}
+    difference = round((able - teacher) * ITEMS)
+    return {
+        "score": able,
+        "student_only": max(0, difference),
+        "teacher_only": max(0, -difference),
+        "items": ITEMS,
+        "untrained_score": 0.0,
+        "settings_hash": f"hash of {payload['settings']['index']}",
+        "flops": {"training": 1.0},
+        "seconds": 1.0,
+    }
+
+
+def work_off(director: Director, run: Path, most: int = 99, **options: Any) -> list[str]:
+    """Do jobs one after the other and return their ids."""
+    done: list[str] = []
+    while len(done) < most and not isinstance(job := director.next_job(), Idle):
+        director.finished_job(job.id, result(run, job, **options))
+        done.append(job.id)
+    return done
+
+
+def test_a_search_runs_from_teacher_to_verdict(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        jobs = work_off(director, tmp_path)
+        director.finish()
+        assert jobs[0] == "teacher"
+        assert "medium-c0-s0-confirm" in jobs
+        assert director.policy.outcome() == "match"
+        names = [record.event.name for record in journal.records]
+        assert names[:3] == ["run_started", "teacher_ready", "trial_started"]
+        assert names[-1] == "run_finished"
+        assert names.index("confirm_opened") < names.index("confirm_tested")
+
+
+@pytest.mark.parametrize("killed_after", range(12))
+def test_a_resumed_search_repeats_nothing_and_ends_alike(killed_after: int, tmp_path: Path) -> None:
+    with Journal(tmp_path / "whole.jsonl") as journal:
+        whole = direct(tmp_path, journal)
+        all_jobs = work_off(whole, tmp_path)
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        first = work_off(director := direct(tmp_path, journal), tmp_path, most=killed_after)
+        director.next_job()  # under way when the driver dies
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        second = work_off(director, tmp_path)
+        assert first + second == all_jobs
+        assert director.policy.verdicts() == whole.policy.verdicts()
+
+
+def test_while_the_teacher_trains_everyone_waits(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        director.next_job()
+        assert director.next_job() is WAIT
+
+
+def test_a_teacher_that_only_guesses_ends_the_run_before_any_student(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        assert work_off(director, tmp_path, teacher=0.0) == ["teacher"]
+        assert director.next_job() is FINISHED
+        assert director.policy.outcome() == "uninformative_teacher"
+
+
+def test_a_failing_trial_fails_alone(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        work_off(director, tmp_path, most=1)
+        job = director.next_job()
+        assert not isinstance(job, Idle)
+        director.failed_job(job.id, "ValueError: no")
+        work_off(director, tmp_path)
+        failed = [r.event for r in journal.records if isinstance(r.event, TrialFailed)]
+        assert [(event.trial, event.error) for event in failed] == [(job.id, "ValueError: no")]
+        assert director.policy.outcome() == "match"
+
+
+def test_settings_that_were_not_applied_fail_the_trial(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        work_off(director, tmp_path, most=1)
+        job = director.next_job()
+        assert not isinstance(job, Idle)
+        director.finished_job(job.id, {**result(tmp_path, job), "settings_hash": "another"})
+        event = journal.records[-1].event
+        assert isinstance(event, TrialFailed)
+        assert event.error == "the worker trained with other settings than asked"
+
+
+def test_a_failing_teacher_ends_the_run_with_its_reason(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        director.next_job()
+        with pytest.raises(RunError, match="teacher could not be prepared: OSError: gone"):
+            director.failed_job("teacher", "OSError: gone")
+
+
+def test_a_stopped_trial_is_journalled_with_its_step(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        work_off(director, tmp_path, most=1)
+        job = director.next_job()
+        assert not isinstance(job, Idle)
+        director.progressed(job.id, {"step": 5, "total_steps": 10, "losses": {}})
+        director.stopped_job(job.id, "decided")
+        stopped = [r.event for r in journal.records if isinstance(r.event, TrialStopped)]
+        assert [(event.trial, event.step) for event in stopped] == [(job.id, 5)]
+
+
+def test_sinks_see_what_the_journal_has(tmp_path: Path) -> None:
+    seen: list[Any] = []
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal, sinks=[seen.append])
+        work_off(director, tmp_path)
+        assert seen == journal.records
+        kinds = {type(record.event) for record in seen}
+        assert {TrialStarted, TrialFinished, SizeDecided} <= kinds
