@@ -25,6 +25,16 @@ if TYPE_CHECKING:
     from kdsearch.plugin.host import Host
     from kdsearch.spec.document import Trail
 
+__all__ = [
+    "Loaded",
+    "Parts",
+    "differences",
+    "load",
+    "load_spec",
+    "resolve_parts",
+    "write_spec",
+]
+
 WRITTEN_ORDER = (
     "name", "domain", "splits", "teachers", "stages", "ladder", "losses", "train",
     "search", "match", "prompt", "resources",

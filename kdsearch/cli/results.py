@@ -1,0 +1,77 @@
+"""`kdsearch results`: the answers of runs, also of those still going."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from kdsearch.cli.options import json_option
+from kdsearch.cli.output import print_json, print_table
+from kdsearch.errors import RunError
+
+if TYPE_CHECKING:
+    from kdsearch.events import Record
+
+
+@click.command()
+@click.argument(
+    "run_directories", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option("--trials", "with_trials", is_flag=True, help="List every trial of each run.")
+@json_option
+def results(run_directories: tuple[Path, ...], with_trials: bool, as_json: bool) -> None:
+    """Show what runs found.
+
+    One run is shown in full, of several a line each.
+    """
+    runs = [_read(folder) for folder in run_directories]
+    if as_json:
+        print_json([_entry(run, with_trials=with_trials) for run in runs])
+        return
+    from kdsearch.report.tables import results_table, summary_table, trials_table
+
+    if len(runs) == 1:
+        print_table(summary_table(runs[0].summary))
+    else:
+        print_table(results_table([run.summary for run in runs]))
+    for run in runs if with_trials else ():
+        click.echo("" if len(runs) == 1 else f"\n{run.folder}")
+        print_table(trials_table(run.records))
+
+
+class Run(NamedTuple):
+    """A run directory, read."""
+
+    folder: Path
+    records: list[Record]
+    summary: dict[str, Any]
+
+
+def _read(folder: Path) -> Run:
+    """Read a run's journal and its summary, made anew while it is not finished."""
+    from kdsearch.search.journal import read
+    from kdsearch.search.summary import summarise
+
+    journal, stored = folder / "journal.jsonl", folder / "summary.json"
+    if not journal.is_file():
+        raise RunError("no run directory: it holds no journal.jsonl", where=str(folder))
+    records = read(journal)
+    if not stored.is_file():
+        return Run(folder, records, summarise(records))
+    try:
+        summary = json.loads(stored.read_text(encoding="utf8"))
+    except ValueError as error:
+        raise RunError(f"not valid JSON: {error}", where=str(stored)) from error
+    return Run(folder, records, summary)
+
+
+def _entry(run: Run, *, with_trials: bool) -> dict[str, Any]:
+    entry = {"run": str(run.folder), **run.summary}
+    if with_trials:
+        from kdsearch.report.trials import trial_rows
+
+        entry["trial_list"] = [row._asdict() for row in trial_rows(run.records)]
+    return entry

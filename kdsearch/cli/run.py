@@ -1,0 +1,132 @@
+"""`kdsearch run` and `kdsearch resume`: carry out a search."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kdsearch.cli.options import (
+    address_option,
+    display_option,
+    json_option,
+    make_host,
+    plugin_options,
+    run_argument,
+    set_option,
+    spec_argument,
+)
+from kdsearch.cli.output import print_json, print_table
+from kdsearch.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kdsearch.report.printer import Printer
+    from kdsearch.run import Executor
+
+
+@click.command()
+@spec_argument
+@click.option(
+    "--run-dir",
+    "run_directory",
+    type=click.Path(path_type=Path),
+    help="Where the run is kept; runs/NAME-TIME unless given.",
+)
+@set_option
+@address_option
+@display_option
+@json_option
+@click.option("--force", is_flag=True, help="Search on with a teacher no better than guessing.")
+@plugin_options
+def run(
+    spec_file: Path,
+    run_directory: Path | None,
+    overrides: tuple[str, ...],
+    address: str | None,
+    display: str,
+    as_json: bool,
+    force: bool,
+    plugin_files: tuple[Path, ...],
+    strict: bool,
+) -> int:
+    """Carry out a search, from the teacher to the verdicts.
+
+    Exit codes: 0 a student matched, 1 none did, 2 the spec or its data are wrong, 3 a plugin
+    problem, 4 none matched and trials failed, 130 interrupted.
+    """
+    from kdsearch.run import run as carry_out
+    from kdsearch.spec.loading import load_spec
+
+    host = make_host(plugin_files, strict=strict)
+    spec = load_spec(spec_file, host, overrides)
+    folder = run_directory or Path("runs") / f"{spec.name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+    def search(printer: Printer) -> dict[str, Any]:
+        return carry_out(spec, host, folder, _on_ray(address), force=force, sinks=[printer])
+
+    return _carried_out(search, folder, display, as_json=as_json)
+
+
+@click.command()
+@run_argument
+@address_option
+@display_option
+@json_option
+def resume(run_directory: Path, address: str | None, display: str, as_json: bool) -> int:
+    """Continue a run that was interrupted.
+
+    Of a finished one, show its answer and end with its exit code.
+    """
+    from kdsearch.run import resume as carry_on
+
+    def search(printer: Printer) -> dict[str, Any]:
+        return carry_on(run_directory, _on_ray(address), sinks=[printer])
+
+    return _carried_out(search, run_directory, display, as_json=as_json)
+
+
+def exit_code(summary: Mapping[str, Any]) -> ExitCode:
+    """Return the exit code that a run's summary stands for."""
+    if summary["outcome"] == "match":
+        return ExitCode.MATCH
+    return ExitCode.TRIALS_FAILED if summary["trials"]["failed"] else ExitCode.NO_MATCH
+
+
+def _on_ray(address: str | None) -> Executor:
+    """Return an executor that runs jobs on Ray, loaded when the first one is there."""
+
+    def execute(director: Any, spec: Any, folder: Path) -> None:
+        from kdsearch.cluster.launch import run_jobs
+
+        run_jobs(director, spec.resources, folder, address)
+
+    return execute
+
+
+def _carried_out(
+    search: Callable[[Printer], dict[str, Any]], folder: Path, display: str, *, as_json: bool
+) -> int:
+    """Run a search under a display, print its answer, and return the exit code."""
+    from kdsearch.report.printer import printer_for
+
+    try:
+        with printer_for(display) as printer:
+            summary = search(printer)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        if folder.exists():
+            click.echo(f"continue with: kdsearch resume {shlex.quote(str(folder))}", err=True)
+        return ExitCode.INTERRUPTED
+    if as_json:
+        print_json(summary)
+    else:
+        from kdsearch.report.tables import summary_table
+
+        print_table(summary_table(summary))
+        click.echo(f"kept in {folder}", err=True)
+    return exit_code(summary)

@@ -1,0 +1,83 @@
+"""`kdsearch validate`: whether a spec is sound, without data, models or network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from kdsearch.cli.options import json_option, make_host, plugin_options, set_option, spec_argument
+from kdsearch.cli.output import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from kdsearch.spec.loading import Loaded
+
+
+@click.command()
+@spec_argument
+@set_option
+@json_option
+@plugin_options
+def validate(
+    spec_file: Path,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    plugin_files: tuple[Path, ...],
+    strict: bool,
+) -> None:
+    """Check a spec, without data, model or network.
+
+    With --json, print it with every default written out.
+    """
+    from kdsearch.spec.loading import load
+
+    host = make_host(plugin_files, strict=strict)
+    loaded = load(spec_file, host, overrides)
+    if as_json:
+        print_json({"valid": True, "spec": loaded.spec.model_dump(mode="json")})
+        return
+    click.echo(f"{spec_file} is a valid spec\n")
+    for label, line in _lines(loaded):
+        click.echo(f"{label:<9} {line}")  # plain: importing rich would take a tenth of the time
+
+
+def _lines(loaded: Loaded) -> Iterator[tuple[str, str]]:
+    """Say what the spec asks for, a label and a line each."""
+    spec, parts = loaded
+    stage, search, claim = spec.stage, spec.search, spec.match
+    options = _listed(stage.domain.options)
+    yield "domain", f"{parts.domain.name} version {parts.domain.version}{options}"
+    yield "splits", ", ".join(f"{name} {size}" for name, size in stage.splits)
+    source = stage.teachers[0]
+    made = (
+        source.model or f"scratch{_listed(source.scratch.model_dump() if source.scratch else {})}"
+    )
+    yield "teacher", f"{made}, fine-tuned first" if source.fine_tune else made
+    yield "ladder", f"{spec.ladder.kind}{_listed(spec.ladder.rest)}"
+    for name, term in stage.losses.items():
+        yield "loss", f"{name}{_listed({'weight': term.weight, **term.rest})}"
+    for path, space in stage.spaces.items():
+        yield "searched", f"{path}{_listed(space.model_dump())}"
+    configurations = f"{search.configurations_per_size} a size and its baseline"
+    yield "search", f"{search.strategy}, {configurations}, seed {search.seed}"
+    bar = f"margin {claim.margin}" if claim.margin is not None else f"retain {claim.retain}"
+    yield "match", f"{claim.metric}, {bar}, confidence {claim.confidence}"
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    given = {key: value for key, value in values.items() if value is not None}
+    words = (f"{key} {_value(value)}" for key, value in given.items())
+    return f": {', '.join(words)}" if given else ""
+
+
+def _value(value: Any) -> str:
+    from kdsearch.spec.space import Space
+
+    if isinstance(value, Space):
+        return "searched"
+    if isinstance(value, dict):
+        return f"({', '.join(map(str, value))})"
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
