@@ -7,6 +7,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from kdsearch.errors import RunError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -23,13 +25,20 @@ ENVIRONMENT = {
 }
 """Read by Ray when it is imported; what the user has set wins."""
 
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray's switch for machines without cluster: every server then listens on 127.0.0.1 alone."""
+
 OBJECT_STORE_BYTES = 200_000_000
 """Jobs and results are small: models and signals pass through the run directory."""
 
 
-def ray_module() -> Any:
-    """Import Ray with our environment in place."""
-    for name, value in ENVIRONMENT.items():
+def ray_module(*, local: bool = False) -> Any:
+    """Import Ray with our environment in place.
+
+    Args:
+        local: Whether a cluster is to be started on this machine, for it alone.
+    """
+    for name, value in {**ENVIRONMENT, **(LOOPBACK if local else {})}.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -42,8 +51,11 @@ def ray_session(address: str | None) -> Iterator[Any]:
 
     Yields:
         The Ray module, initialised. A session that this process began is ended afterwards.
+
+    Raises:
+        RunError: If there is no cluster at the address.
     """
-    ray = ray_module()
+    ray = ray_module(local=address is None)
     if ray.is_initialized():
         yield ray
         return
@@ -51,7 +63,12 @@ def ray_session(address: str | None) -> Iterator[Any]:
     if address is None:
         ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
     else:
-        ray.init(address=address, **quiet)
+        try:
+            ray.init(address=address, **quiet)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise RunError(
+                f"no Ray cluster answers: {error}", where=address, fix="see `ray status`"
+            ) from error
     try:
         yield ray
     finally:

@@ -1,0 +1,94 @@
+"""Whole searches through Ray: to the end, and killed half-way."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
+
+from kdsearch.events import TeacherReady, TrialFinished, TrialStarted
+from kdsearch.search.journal import read
+from kdsearch.search.summary import exit_code, summarise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.cluster
+
+
+def answers(summary: dict[str, Any]) -> Any:
+    """Return what must not depend on timing, kills or slots."""
+    keys = ("size", "verdict", "decided_on", "best_trial", "dev", "confirm", "baseline")
+    sizes = [[size[key] for key in keys] for size in summary["sizes"]]
+    return summary["outcome"], summary["selected"], sizes
+
+
+def test_a_search_ends_with_a_verdict(whole: tuple[Path, Any]) -> None:
+    folder, ended = whole
+    summary = ended.json
+    assert ended.exit_code == exit_code(summary), ended.stderr
+    assert summary == json.loads((folder / "summary.json").read_text())
+    assert summary == summarise(read(folder / "journal.jsonl"))
+    assert summary["outcome"] in {"match", "no_match", "undecided"}
+    assert summary["trials"]["failed"] == 0
+    assert "teacher ready" in ended.stderr
+
+
+def test_tested_students_load_as_plain_models(whole: tuple[Path, Any]) -> None:
+    folder, ended = whole
+    tested = [size for size in ended.json["sizes"] if size["confirm"]]
+    assert tested, ended.stderr
+    for size in tested:
+        student = folder / "students" / size["size"]
+        model = AutoModelForSeq2SeqLM.from_pretrained(student)
+        assert model.num_parameters() == size["parameters"]
+        assert AutoTokenizer.from_pretrained(student).eos_token_id is not None
+        assert size["size"] in (student / "README.md").read_text()
+
+
+def test_a_killed_search_resumes_without_repeating(
+    whole: tuple[Path, Any],
+    kd: Callable[..., Any],
+    begin: Callable[..., Any],
+    search: list[object],
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "killed"
+    driver = begin(*search, "--run-dir", folder)
+    assert driver.stderr is not None
+    for line in driver.stderr:
+        if "  finished in " in line:
+            break
+    driver.send_signal(signal.SIGKILL)
+    driver.communicate()
+    before = read(folder / "journal.jsonl")
+    finished = {r.event.trial for r in before if isinstance(r.event, TrialFinished)}
+    resumed = kd("resume", folder, "--json", "--display", "plain")
+    after = read(folder / "journal.jsonl")[len(before) :]
+    started = {r.event.trial for r in after if isinstance(r.event, TrialStarted)}
+    assert finished
+    assert not finished & started
+    assert not any(isinstance(r.event, TeacherReady) for r in after)
+    assert answers(resumed.json) == answers(whole[1].json)
+
+
+def test_a_finished_run_answers_again(whole: tuple[Path, Any], kd: Callable[..., Any]) -> None:
+    folder, ended = whole
+    again = kd("resume", folder, "--json")
+    assert again.json == ended.json
+    assert again.exit_code == ended.exit_code
+
+
+def test_an_existing_run_directory_is_never_overwritten(
+    whole: tuple[Path, Any], kd: Callable[..., Any], search: list[object]
+) -> None:
+    folder, _ = whole
+    before = (folder / "journal.jsonl").read_bytes()
+    ended = kd(*search, "--run-dir", folder)
+    assert ended.exit_code == 2
+    assert f"kdsearch resume {folder}" in ended.stderr
+    assert (folder / "journal.jsonl").read_bytes() == before
