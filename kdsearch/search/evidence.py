@@ -9,6 +9,7 @@ from kdsearch.search.distributions import normal_quantile
 from kdsearch.search.statistics import score_statistic, tango_statistic
 
 if TYPE_CHECKING:
+    from kdsearch.events import TrialProgress
     from kdsearch.search.rules import Rules
 
 
@@ -61,15 +62,38 @@ def weigh(answers: Answers, rules: Rules) -> Evidence:
     would pass a margin of three points only 57 % of the time.
     """
     difference, square = _moments(answers, rules)
-    reach = normal_quantile(1.0 - rules.alpha / 2.0) * math.sqrt(square / rules.confirm_items)
     return Evidence(
         score=answers.score,
         difference=difference,
         square=square,
         items=answers.items,
-        required=rules.bar + reach,
+        required=rules.bar + _reach(square, rules),
         below=_statistic(answers, rules) < -normal_quantile(rules.confidence),
     )
+
+
+def weigh_progress(event: TrialProgress, rules: Rules) -> Evidence | None:
+    """Weigh what a trial reports on its way; None if it has not answered dev."""
+    if event.score is None or event.student_only is None or not event.items:
+        return None
+    answers = Answers(event.score, event.student_only, event.teacher_only or 0, event.items)
+    return weigh(answers, rules)
+
+
+def expected_at_the_bar(evidence: Evidence, rules: Rules) -> Evidence:
+    """Return what a student on its way would show, were its difference already at the bar.
+
+    Until then it also disagrees with the teacher on all that it has not learnt yet.
+    """
+    unlearnt = max(0.0, abs(evidence.difference) - abs(rules.bar))
+    square = max(evidence.square - unlearnt, 1.0 / evidence.items)
+    return evidence._replace(
+        difference=rules.bar, square=square, required=rules.bar + _reach(square, rules)
+    )
+
+
+def _reach(square: float, rules: Rules) -> float:
+    return normal_quantile(1.0 - rules.alpha / 2.0) * math.sqrt(square / rules.confirm_items)
 
 
 def _moments(answers: Answers, rules: Rules) -> tuple[float, float]:

@@ -8,6 +8,7 @@ number of slots.
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from kdsearch.errors import RunError
@@ -20,13 +21,15 @@ from kdsearch.events import (
     TeacherReady,
     TrialFailed,
     TrialFinished,
+    TrialProgress,
     TrialStopped,
 )
 from kdsearch.search import sentences
 from kdsearch.search.confirm import tested_event
 from kdsearch.search.evidence import Answers, weigh
-from kdsearch.search.order import VisitCost, next_size
+from kdsearch.search.futility import FUTILE, Watch
 from kdsearch.search.power import items_needed
+from kdsearch.search.route import Route
 from kdsearch.search.rules import (
     FINISHED,
     WAIT,
@@ -41,8 +44,9 @@ from kdsearch.search.rules import (
     Verdict,
     trial_id,
 )
+from kdsearch.search.scaling import Seen, size_needed
 from kdsearch.search.state import Ending, Result, SizeState
-from kdsearch.search.statistics import alpha_shares
+from kdsearch.spec.models import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,12 +68,6 @@ __all__ = [
     "trial_id",
 ]
 
-TRIALS_TO_PASS = 1.5
-"""Configurations that a passing size trains on average, where there are several to choose from."""
-
-TRIALS_TO_FAIL = 0.5
-"""Share of a failing size's training that futility leaves."""
-
 
 class Policy:
     """The state of one search.
@@ -84,42 +82,41 @@ class Policy:
         if not sizes or len({size.name for size in sizes}) < len(sizes):
             raise ValueError("needs at least one size, each with a name of its own")
         self.sizes = tuple(sizes)
-        self.rules = rules
+        whole = rules.strategy is Strategy.EXHAUSTIVE
+        self.rules = replace(rules, futility=False) if whole else rules
         self.fingerprint = fingerprint
         self.tests: list[ConfirmTested] = []
         self._positions = {size.name: position for position, size in enumerate(sizes)}
-        self._states = [SizeState(rules.configurations) for _ in sizes]
+        self._states = [SizeState(rules.configurations, self.rules.futility) for _ in sizes]
         self._trials: dict[str, tuple[int, int | None]] = {}
         for position, size in enumerate(sizes):
             for index in (None, *range(rules.configurations)):
                 self._trials[trial_id(size.name, index, rules.seed)] = (position, index)
-        self._costs = [self._visit_cost(size) for size in sizes]
-        self._visited: list[int] = []
+        self._route = Route(self.sizes, self.rules)
         self._reasons: dict[int, str] = {}
-        self._shares: dict[int, float] = {}
-        self._awaiting: int | None = None
         self._confirm_out = False
         self._uninformative = False
-        self._focus: int | None = None
-        self._visit(next_size(rules.strategy, self._costs, [], []))
+        self._watch = Watch(rules)
+        self._futile: dict[str, str] = {}
 
     def next_job(self) -> Job:
         """Return a job, marked as handed out, or say that there is none now or any more."""
         if self._uninformative:
             return FINISHED
-        for position in self._visited:
+        for position in self._route.visited:
             state = self._states[position]
             if not state.baseline_ended and None not in state.out:
                 state.out.add(None)
                 return self._train(position, None)
-        if self._focus is not None:
-            index = self._states[self._focus].take()
+        for position in self._wanted():
+            index = self._states[position].take(whole=self._whole)
             if index is not None:
-                return self._train(self._focus, index)
-        elif self._awaiting is not None and not self._confirm_out:
+                return self._train(position, index)
+        awaiting = self._route.awaiting
+        if awaiting is not None and not self._confirm_out:
             self._confirm_out = True
-            return Confirm(self.sizes[self._awaiting].name, self._best_trial(self._awaiting) or "")
-        return FINISHED if self._answered() and not self._baselines_out() else WAIT
+            return Confirm(self.sizes[awaiting].name, self._best_trial(awaiting) or "")
+        return WAIT if self._working() else FINISHED
 
     def apply(self, event: Event) -> list[Event]:
         """Take in an event and return the decisions that newly follow from it.
@@ -131,6 +128,8 @@ class Policy:
                 self._uninformative = not (event.informative or self.rules.force)
             case ConfirmTested():
                 return self._apply_test(event)
+            case TrialProgress():
+                self._apply_progress(event)
             case TrialFinished() | TrialFailed() | TrialStopped():
                 self._apply_ending(event)
         return self._decide()
@@ -142,9 +141,13 @@ class Policy:
         """
         position, index = self._place(trial)
         state = self._states[position]
-        if index is not None and state.decided:
+        if index is None or self._whole:
+            return None
+        if state.decided:
             return f"decided: {self._reasons.get(position, 'the size is settled')}"
-        return None
+        if position not in self._route.visited and position not in self._wanted():
+            return "not needed: the search went another way"
+        return self._futile.get(trial)
 
     def restore(self, records: Sequence[Record]) -> list[Event]:
         """Replay a journal into a fresh policy.
@@ -175,9 +178,9 @@ class Policy:
             RunError: If confirm was not opened for it.
         """
         position = self._positions.get(size)
-        if position is None or position not in self._shares:
+        if position is None or position not in self._route.shares:
             raise RunError(f"confirm was not declared for size '{size}'")
-        return self._shares[position]
+        return self._route.shares[position]
 
     def verdicts(self) -> list[SizeVerdict]:
         """Return what is known of every size, in ascending order."""
@@ -195,24 +198,55 @@ class Policy:
 
     def sentence(self) -> str:
         """Answer in one sentence how small a student can be."""
-        more = None
-        if self.tests and self.rules.margin is not None:
-            last = self.tests[-1]
-            more = items_needed(
-                last.student_only,
-                last.teacher_only,
-                last.items,
-                self.rules.margin,
-                self.share(last.size or ""),
-            )
-        return sentences.answer(self.outcome(), self.verdicts(), self.tests, self.rules, more)
-
-    def _visit_cost(self, size: SizeCost) -> VisitCost:
-        count = self.rules.configurations
-        failing = count * (TRIALS_TO_FAIL if self.rules.futility else 1.0)
-        return VisitCost(
-            size.flops * (1.0 + min(count, TRIALS_TO_PASS)), size.flops * (1.0 + failing)
+        return sentences.answer(
+            self.outcome(),
+            self.verdicts(),
+            self.tests,
+            self.rules,
+            sentences.Hints(
+                more_items=self._items_that_decide(),
+                parameters_needed=self._parameters_needed(),
+                inverted=self._route.scanning,
+            ),
         )
+
+    def _items_that_decide(self) -> int | None:
+        """Return the confirm items that would decide the last test, its rates being true."""
+        if not self.tests or self.rules.margin is None:
+            return None
+        last = self.tests[-1]
+        counts = last.student_only, last.teacher_only, last.items
+        return items_needed(*counts, self.rules.margin, self.share(last.size or ""))
+
+    def _parameters_needed(self) -> float | None:
+        """Return where the trend over the failed sizes reaches the bar."""
+        seen = []
+        for position, finding in self._route.findings.items():
+            parameters = self.sizes[position].parameters
+            if finding.distance is not None and not finding.passed and parameters is not None:
+                seen.append(Seen(parameters, finding.distance))
+        return size_needed(seen)
+
+    @property
+    def _whole(self) -> bool:
+        """Whether every configuration of every size is trained to its end."""
+        return self.rules.strategy is Strategy.EXHAUSTIVE
+
+    def _wanted(self) -> list[int]:
+        """Return the sizes whose configurations may be handed out, the most urgent first."""
+        if self._whole:
+            return list(range(len(self.sizes)))
+        focus = self._route.focus
+        if focus is None:
+            return []
+        return [focus, *(self._route.ahead() if self.rules.speculate else [])]
+
+    def _working(self) -> bool:
+        """Whether something is still to be learnt."""
+        if not self._route.answered:
+            return True
+        ended = all(self._states[position].baseline_ended for position in self._route.visited)
+        return not ended or (self._whole and not all(state.complete for state in self._states))
 
     def _train(self, position: int, index: int | None) -> Train:
         name, seed = self.sizes[position].name, self.rules.seed
@@ -222,17 +256,6 @@ class Policy:
         if trial not in self._trials:
             raise RunError(f"trial '{trial}' is not part of this search")
         return self._trials[trial]
-
-    def _visit(self, position: int | None) -> None:
-        self._focus = position
-        if position is not None and position not in self._visited:
-            self._visited.append(position)
-
-    def _answered(self) -> bool:
-        return self._focus is None and self._awaiting is None
-
-    def _baselines_out(self) -> bool:
-        return any(not self._states[position].baseline_ended for position in self._visited)
 
     def _best_trial(self, position: int) -> str | None:
         index = self._states[position].best()
@@ -251,65 +274,43 @@ class Policy:
             state.add(index, Result(Ending.FINISHED, weigh(answers, self.rules)))
         elif isinstance(event, TrialFailed):
             state.add(index, Result(Ending.FAILED))
+        elif event.reason.startswith(FUTILE):
+            state.add(index, Result(Ending.FUTILE))
         else:
             state.give_back(index)
+
+    def _apply_progress(self, event: TrialProgress) -> None:
+        position, index = self._place(event.trial)
+        if index is None or not self.rules.futility or index in self._states[position].results:
+            return
+        forecast = self._watch.report(event)
+        if forecast is not None:
+            self._futile[event.trial or ""] = forecast.reason
+            self._states[position].add(
+                index, Result(Ending.FUTILE, forecast.evidence, forecast.expected)
+            )
 
     def _decide(self) -> list[Event]:
         """Follow decided sizes until one is open, confirm is asked, or nothing is left."""
         decisions: list[Event] = []
-        while self._focus is not None and self._states[self._focus].decided:
-            position = self._focus
-            opened, then = self._go_on(position)
-            decisions += [self._decision(position, then), *opened]
+        while (position := self._route.focus) is not None and self._states[position].decided:
+            step = self._route.after_dev(self._states[position].finding())
+            decisions.append(self._decision(position, step.then))
+            if step.declared:
+                decisions.append(self._opening(step.declared))
         return decisions
 
-    def _go_on(self, position: int) -> tuple[list[Event], str]:
-        """Choose what follows a size that dev has decided."""
-        passed = self._passed(position)
-        if self._shares:
-            if not passed:
-                return [], self._climb(position)
-            self._focus, self._awaiting = None, position
-            return [], "confirm tests it"
-        winners = [place for place in self._visited if self._passed(place)]
-        losers = [place for place in self._visited if not self._passed(place)]
-        following = next_size(self.rules.strategy, self._costs, winners, losers)
-        self._visit(following)
-        if following is not None:
-            return [], f"next {self.sizes[following].name}"
-        if not winners:
-            return [], "no size is left to try"
-        return [self._open_confirm(min(winners))], f"confirm tests {self.sizes[min(winners)].name}"
-
-    def _open_confirm(self, candidate: int) -> ConfirmOpened:
-        declared = range(candidate, len(self.sizes))
-        alphas = alpha_shares(len(declared), self.rules.alpha)
-        self._shares = dict(zip(declared, alphas, strict=True))
-        self._awaiting = candidate
-        names = tuple(self.sizes[position].name for position in declared)
-        return ConfirmOpened(sizes=names, alphas=alphas, fingerprint=self.fingerprint)
-
-    def _climb(self, position: int) -> str:
-        """Turn to the next larger size that may still be confirmed."""
-        self._focus = self._awaiting = None
-        for larger in range(position + 1, len(self.sizes)):
-            if larger not in self._visited:
-                self._visit(larger)
-                return f"next {self.sizes[larger].name}"
-            if self._passed(larger):
-                self._awaiting = larger
-                return f"confirm tests {self.sizes[larger].name}"
-        return "no larger size is left"
-
-    def _passed(self, position: int) -> bool:
-        return self._states[position].winner is not None
+    def _opening(self, declared: Sequence[int]) -> ConfirmOpened:
+        return ConfirmOpened(
+            sizes=tuple(self.sizes[position].name for position in declared),
+            alphas=tuple(self._route.shares[position] for position in declared),
+            fingerprint=self.fingerprint,
+        )
 
     def _decision(self, position: int, then: str) -> SizeDecided:
         state = self._states[position]
-        index = state.best()
-        evidence = None if index is None else state.results[index].evidence
-        name, passed = self.sizes[position].name, self._passed(position)
-        reason = sentences.dev_reason(name, index, evidence, passed, then)
+        name = self.sizes[position].name
+        reason = sentences.dev_reason(name, state, then)
         self._reasons[position] = reason
         return SizeDecided(
             size=name,
@@ -321,12 +322,11 @@ class Policy:
 
     def _apply_test(self, event: ConfirmTested) -> list[Event]:
         position = self._positions.get(event.size or "")
-        if position is None or position != self._awaiting:
+        if position is None or position != self._route.awaiting:
             raise RunError(f"confirm was not asked to test size '{event.size}'")
         self.tests.append(event)
-        self._awaiting, self._confirm_out = None, False
-        matched = event.verdict == Verdict.MATCH
-        then = "the search is over" if matched else self._climb(position)
+        self._confirm_out = False
+        then = self._route.after_confirm(event.verdict == Verdict.MATCH)
         reason = sentences.confirm_reason(event, self.rules, then)
         self._reasons[position] = reason
         decision = SizeDecided(
@@ -341,7 +341,7 @@ class Policy:
     def _verdict(self, position: int) -> SizeVerdict:
         name, state = self.sizes[position].name, self._states[position]
         reason, best = self._reasons.get(position, ""), self._best_trial(position)
-        if position not in self._visited or self._uninformative:
+        if position not in self._route.visited or self._uninformative:
             return SizeVerdict(name, Verdict.NOT_VISITED)
         decided_on: Literal["dev", "confirm"] | None = "dev" if state.decided else None
         verdict = state.verdict() if state.decided else Verdict.UNDECIDED

@@ -42,6 +42,8 @@ class SizeCost:
     name: str
     flops: float
     """Planned training FLOPs of one whole trial."""
+    parameters: int | None = None
+    """For the guess of the size that would be needed; FLOPs stand in for them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,8 @@ class Rules:
     seed: int = 0
     futility: bool = True
     """Stop trials whose own reports leave them less than a 5 % chance to pass."""
+    speculate: bool = False
+    """Train sizes that may come next when slots are free: sooner done, at a higher cost."""
     force: bool = False
     """Search on although the teacher is not above guessing."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.search.rules import Outcome, Verdict
 
@@ -10,20 +10,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kdsearch.events import ConfirmTested
-    from kdsearch.search.evidence import Evidence
     from kdsearch.search.rules import Rules, SizeVerdict
+    from kdsearch.search.state import SizeState
 
 
-def dev_reason(
-    size: str, index: int | None, evidence: Evidence | None, passed: bool, then: str
-) -> str:
+def dev_reason(size: str, state: SizeState, then: str) -> str:
     """Say how dev decided a size, and what comes next."""
+    index = state.best()
+    evidence = None if index is None else state.results[index].evidence
     if evidence is None:
-        return f"{size} failed: no trial finished; {then}"
+        failed = state.verdict() is Verdict.FAILED
+        return f"{size} failed: {'no trial finished' if failed else 'no trial came near'}; {then}"
     needed = f"{evidence.required_score:.3f} needed"
-    if passed:
+    if state.winner is not None:
         return f"{size} passed: dev {evidence.score:.3f} with c{index}, {needed}; {then}"
-    return f"{size} failed: best dev {evidence.score:.3f} against {needed}; {then}"
+    tried = f" after {state.settled} of {state.configurations}" if state.hopeless else ""
+    return f"{size} failed{tried}: best dev {evidence.score:.3f} against {needed}; {then}"
 
 
 def confirm_reason(tested: ConfirmTested, rules: Rules, then: str) -> str:
@@ -61,12 +63,23 @@ def points(share: float) -> str:
     return f"{100 * share:+.1f}"
 
 
+class Hints(NamedTuple):
+    """What may be said beside an answer; none of it is evidence."""
+
+    more_items: int | None = None
+    """Confirm items in all that would decide the last test."""
+    parameters_needed: float | None = None
+    """Where the trend over the failed sizes reaches the bar."""
+    inverted: bool = False
+    """Larger sizes did worse than smaller ones."""
+
+
 def answer(
     outcome: Outcome,
     verdicts: Sequence[SizeVerdict],
     tests: Sequence[ConfirmTested],
     rules: Rules,
-    more_items: int | None,
+    hints: Hints,
 ) -> str:
     """Answer in one sentence how small a student can be."""
     tried = [verdict for verdict in verdicts if verdict.verdict is not Verdict.NOT_VISITED]
@@ -74,26 +87,48 @@ def answer(
         return "The teacher is not above guessing on dev, so there is nothing to match."
     if not tried:
         return "No size was visited."
+    notes = []
+    if hints.inverted:
+        notes.append("larger sizes did worse on dev than smaller ones")
     if outcome is Outcome.MATCH:
-        match = min(
-            (verdict for verdict in tried if verdict.verdict is Verdict.MATCH),
-            key=verdicts.index,
-        )
-        test = next(test for test in tests if test.size == match.size)
-        tail = _below(verdicts, verdicts.index(match))
-        return (
-            f"{match.size} is the smallest student found to match its teacher with "
-            f"{rules.confidence:.0%} confidence: {measured(test, rules)}{tail}."
-        )
-    failed = [verdict.size for verdict in tried if verdict.verdict is Verdict.FAILED]
-    note = f"; no trial finished at {', '.join(failed)}" if failed else ""
+        return f"{_match(verdicts, tests, rules)}{_joined(notes)}."
+    if failed := [verdict.size for verdict in tried if verdict.verdict is Verdict.FAILED]:
+        notes.append(f"no trial finished at {', '.join(failed)}")
+    if hints.parameters_needed is not None:
+        notes.append(f"the trend points to about {counted(hints.parameters_needed)} parameters")
     if outcome is Outcome.NO_MATCH:
-        return f"No tried configuration of {_sizes(tried)} matches the teacher{note}."
-    if tests:
-        test = tests[-1]
-        more = f"; about {more_items:,} confirm items would decide" if more_items else ""
-        return f"Undecided: {test.size} was {measured(test, rules)}{more}{note}."
-    return f"Undecided: nothing tried at {_sizes(tried)} passed on dev{note}."
+        return f"No tried configuration of {_sizes(tried)} matches the teacher{_joined(notes)}."
+    if not tests:
+        return f"Undecided: nothing tried at {_sizes(tried)} passed on dev{_joined(notes)}."
+    if hints.more_items is not None:
+        notes.insert(0, f"about {hints.more_items:,} confirm items would decide")
+    return f"Undecided: {tests[-1].size} was {measured(tests[-1], rules)}{_joined(notes)}."
+
+
+def counted(value: float) -> str:
+    """Write a count with two or three digits, such as `6.2M`."""
+    for limit, unit in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            scaled = value / limit
+            return f"{scaled:.1f}{unit}" if scaled < 10 else f"{scaled:.0f}{unit}"
+    return f"{value:.0f}"
+
+
+def _joined(notes: Sequence[str]) -> str:
+    return "".join(f"; {note}" for note in notes)
+
+
+def _match(verdicts: Sequence[SizeVerdict], tests: Sequence[ConfirmTested], rules: Rules) -> str:
+    position, match = next(
+        (position, verdict)
+        for position, verdict in enumerate(verdicts)
+        if verdict.verdict is Verdict.MATCH
+    )
+    test = next(test for test in tests if test.size == match.size)
+    return (
+        f"{match.size} is the smallest student found to match its teacher with "
+        f"{rules.confidence:.0%} confidence: {measured(test, rules)}{_below(verdicts, position)}"
+    )
 
 
 def _below(verdicts: Sequence[SizeVerdict], position: int) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from kdsearch.search.futility import LEAST_CHANCE, LEAST_ENDED, chance_of_more
+from kdsearch.search.route import Finding
 from kdsearch.search.rules import Verdict
 
 if TYPE_CHECKING:
@@ -30,11 +32,26 @@ class Result:
 
     ending: Ending
     evidence: Evidence | None = None
+    expected: float | None = None
+    """The difference that a futile trial would have ended with."""
 
     @property
     def passes(self) -> bool:
         """Whether it finished and passed."""
         return self.ending is Ending.FINISHED and self.evidence is not None and self.evidence.passes
+
+    @property
+    def difference(self) -> float | None:
+        """From the teacher, at the end; what was to be expected of a futile trial."""
+        if self.evidence is None:
+            return None
+        return self.evidence.difference if self.expected is None else self.expected
+
+    @property
+    def distance(self) -> float | None:
+        """How far the difference lies above what was required."""
+        end = self.difference
+        return None if end is None or self.evidence is None else end - self.evidence.required
 
     @property
     def below(self) -> bool:
@@ -47,6 +64,8 @@ class SizeState:
     """One size's results, and the decision that they amount to."""
 
     configurations: int
+    futility: bool = True
+    """Whether the size may be given up before every configuration has ended."""
     results: dict[int, Result] = field(default_factory=dict)
     out: set[int | None] = field(default_factory=set)
     """Jobs handed out and not ended; None is the baseline."""
@@ -57,11 +76,18 @@ class SizeState:
     """The number of leading indices that have ended without passing."""
     next_index: int = 0
     """Lower indices are out or have ended."""
+    hopeless: bool = False
+    """The settled indices leave the others too small a chance to pass."""
 
     @property
     def decided(self) -> bool:
         """Whether dev has decided the size."""
-        return self.winner is not None or self.settled == self.configurations
+        return self.winner is not None or self.hopeless or self.settled == self.configurations
+
+    @property
+    def complete(self) -> bool:
+        """Whether every configuration has ended."""
+        return len(self.results) == self.configurations
 
     def add(self, index: int, result: Result) -> None:
         """Take a configuration's first result; later ones change nothing."""
@@ -69,11 +95,23 @@ class SizeState:
         if index in self.results or not 0 <= index < self.configurations:
             return
         self.results[index] = result
-        while self.winner is None and (settled := self.results.get(self.settled)):
+        while not self.decided and (settled := self.results.get(self.settled)):
             if settled.passes:
                 self.winner = self.settled
             else:
                 self.settled += 1
+                self.hopeless = self.futility and self._gives_up()
+
+    def _gives_up(self) -> bool:
+        """Whether the settled configurations say that none of the others will pass."""
+        ends = [result.distance for result in self._settled()]
+        known = [distance for distance in ends if distance is not None]
+        more = self.configurations - self.settled
+        return len(known) >= LEAST_ENDED and chance_of_more(known, more) < LEAST_CHANCE
+
+    def _settled(self) -> list[Result]:
+        """Return the results that decide: later ones are chance arrivals."""
+        return [self.results[index] for index in range(self.settled)]
 
     def give_back(self, index: int | None) -> None:
         """Let an interrupted job be handed out again."""
@@ -81,9 +119,13 @@ class SizeState:
         if index is not None:
             self.next_index = min(self.next_index, index)
 
-    def take(self) -> int | None:
-        """Return the lowest index that may be handed out, marked as out; None if there is none."""
-        while self.next_index < self.configurations and not self.decided:
+    def take(self, *, whole: bool = False) -> int | None:
+        """Return the lowest index that may be handed out, marked as out; None if there is none.
+
+        Args:
+            whole: Train the rest of a decided size too.
+        """
+        while self.next_index < self.configurations and (whole or not self.decided):
             index = self.next_index
             self.next_index += 1
             if index not in self.results and index not in self.out:
@@ -96,17 +138,30 @@ class SizeState:
         if self.winner is not None:
             return self.winner
         shown = [
-            (-result.evidence.difference, index)
-            for index, result in self.results.items()
-            if result.evidence is not None
+            (-result.distance, index)
+            for index, result in enumerate(self._settled())
+            if result.distance is not None
         ]
         return min(shown)[1] if shown else None
+
+    def finding(self) -> Finding:
+        """Return what a decided size's results say, by its best one."""
+        best = self.best()
+        evidence = None if best is None else self.results[best].evidence
+        if best is None or evidence is None:
+            return Finding(False, None, 0.0, 0.0)
+        return Finding(
+            passed=self.winner is not None,
+            difference=self.results[best].difference,
+            required=evidence.required,
+            variance=evidence.square / evidence.items,
+        )
 
     def verdict(self) -> Verdict:
         """Return what dev alone says of a decided size."""
         if self.winner is not None:
             return Verdict.UNDECIDED
-        results = self.results.values()
+        results = self._settled()
         if all(result.ending is Ending.FAILED for result in results):
             return Verdict.FAILED
         below = all(result.below for result in results)

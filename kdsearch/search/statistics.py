@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 BISECTIONS = 60
 """Halvings of an interval at most 2 wide: the bounds are exact to 2e-18, beyond a float's own."""
 
+NOTHING = 1e-9
+"""Items; a score below it is a rounding error."""
+
 
 class PairedTest(NamedTuple):
     """A one-sided test of `difference > -margin`, with the bounds of the difference."""
@@ -174,7 +177,7 @@ def _ratio(score: float, variance: float) -> float:
     """Divide a score by its deviation; without variance it is 0 or without limit."""
     if variance > 0.0:
         return score / math.sqrt(variance)
-    return math.copysign(math.inf, score) if score else 0.0
+    return math.copysign(math.inf, score) if abs(score) > NOTHING else 0.0
 
 
 def _invert(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import optimize
 from statsmodels.stats.proportion import proportion_confint
@@ -46,6 +46,7 @@ def test_tango_equals_constrained_likelihood(
 
 
 @given(counts, st.floats(0.0, 0.3), st.sampled_from([0.9, 0.95, 0.975]))
+@example((0, 0, 1), 5e-324, 0.9)
 def test_bounds_agree_with_the_test(
     drawn: tuple[int, int, int], margin: float, confidence: float
 ) -> None:

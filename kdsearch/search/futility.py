@@ -1,0 +1,183 @@
+"""Whether a running trial can still pass: a forecast from its own reports alone.
+
+Trials of other sizes are never compared with it, which would stop the small ones.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from kdsearch.search.distributions import normal_quantile, normal_tail, t_tail
+from kdsearch.search.evidence import Evidence, expected_at_the_bar, weigh_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kdsearch.events import TrialProgress
+    from kdsearch.search.rules import Rules
+
+LEAST_CHANCE = 0.05
+"""Below it a trial is stopped."""
+
+LEAST_REPORTS = 3
+"""A curve has three unknowns."""
+
+LEAST_ENDED = 3
+"""Configurations from which on a size may be given up before all of them have ended."""
+
+RATES = (1.5, 2.5, 4.0, 6.0, 9.0, 14.0)
+"""How fast a curve may approach its end, per whole training: from nearly straight to a step."""
+
+END = 0.1
+"""Prior deviation of a curve's end from the teacher: generous to a student that lags."""
+
+RISE = 1.0
+"""Prior deviation of what is learnt in the whole training: it says nothing."""
+
+OWN = 0.5
+"""Share of a report's sampling variance that the end does not share: both answer the same items."""
+
+JITTER = 0.003
+"""Deviation of a score between neighbouring reports that is not the sampling of items."""
+
+
+class Curve:
+    """A trial's learning curve so far, and where it may end.
+
+    The difference from the teacher is taken to be `end - rise * exp(-rate * t)` with normal noise,
+    t the share of training done: for each rate a Bayesian linear regression, the rates weighed by
+    how well they explain the reports (after Domhan et al. 2015, with one family of curves).
+    """
+
+    def __init__(self) -> None:
+        self.reports = 0
+        self.last_share = -1.0
+        self._weight = END**-2
+        self._value = 0.0
+        self._sums = [(0.0, RISE**-2, 0.0) for _ in RATES]
+
+    def add(self, share: float, difference: float, variance: float) -> bool:
+        """Take in a report; one that is not later than the last is passed over.
+
+        Args:
+            share: Of the steps, done.
+            difference: Student minus teacher on dev.
+            variance: Of that difference, from the sampling of items.
+
+        Returns:
+            Whether the report was new.
+        """
+        if share <= self.last_share:
+            return False
+        self.last_share = share
+        self.reports += 1
+        weight = 1.0 / (OWN * variance + JITTER**2)
+        self._weight += weight
+        self._value += weight * difference
+        for place, rate in enumerate(RATES):
+            feature = -math.exp(-rate * share)
+            cross, square, value = self._sums[place]
+            scaled = weight * feature
+            self._sums[place] = (
+                cross + scaled,
+                square + scaled * feature,
+                value + scaled * difference,
+            )
+        return True
+
+    def forecast(self, required: Sequence[float], variance: float) -> tuple[float, list[float]]:
+        """Return the final difference to expect on dev, and its chances to reach some values.
+
+        Args:
+            required: The differences asked about.
+            variance: Of the final difference, from the sampling of items.
+        """
+        evidences, forecasts = [], []
+        for rate, (cross, square, value) in zip(RATES, self._sums, strict=True):
+            determinant = self._weight * square - cross * cross
+            end = (square * self._value - cross * value) / determinant
+            rise = (self._weight * value - cross * self._value) / determinant
+            evidences.append(0.5 * (self._value * end + value * rise) - 0.5 * math.log(determinant))
+            feature = -math.exp(-rate)
+            doubt = (square - 2.0 * feature * cross + feature**2 * self._weight) / determinant
+            deviation = math.sqrt(doubt + OWN * variance + JITTER**2)
+            forecasts.append((end + feature * rise, deviation))
+        best = max(evidences)
+        weights = [math.exp(evidence - best) for evidence in evidences]
+        total = math.fsum(weights)
+        weighed = [(weight / total, *pair) for weight, pair in zip(weights, forecasts, strict=True)]
+        expected = sum(weight * mean for weight, mean, _ in weighed)
+        chances = [
+            sum(weight * normal_tail((value - mean) / spread) for weight, mean, spread in weighed)
+            for value in required
+        ]
+        return expected, chances
+
+
+def chance_of_more(distances: Sequence[float], more: int) -> float:
+    """Return an upper limit of the chance that any further configuration of a size passes.
+
+    The distances of those that ended predict the next by Student's t; a union bound joins them.
+
+    Args:
+        distances: How far each ended above what was required, at least two.
+        more: Configurations not yet ended.
+    """
+    count = len(distances)
+    mean = math.fsum(distances) / count
+    squares = math.fsum((distance - mean) ** 2 for distance in distances)
+    deviation = math.sqrt(squares / (count - 1) + JITTER**2) * math.sqrt(1.0 + 1.0 / count)
+    return min(1.0, more * t_tail(-mean / deviation, count - 1))
+
+
+class Forecast(NamedTuple):
+    """Why a trial should stop."""
+
+    evidence: Evidence
+    """Of the last report; `below` says whether the end would exclude a match."""
+    expected: float
+    """The difference to expect at the end."""
+    chance: float
+    """Of passing."""
+    share: float
+    """Of the training, done."""
+
+    @property
+    def reason(self) -> str:
+        """One sentence."""
+        return (
+            f"{FUTILE}: dev {self.evidence.score:.3f} after {self.share:.0%} of its steps, "
+            f"a {self.chance:.1%} chance to reach {self.evidence.required_score:.3f}"
+        )
+
+
+FUTILE = "futile"
+"""How the reason of a futile trial's stop begins; a replay knows it by that."""
+
+
+class Watch:
+    """The curves of the trials of a search, and which of them are futile."""
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._curves: dict[str, Curve] = {}
+
+    def report(self, event: TrialProgress) -> Forecast | None:
+        """Take in a report of dev; return a forecast if the trial has too small a chance."""
+        evidence = weigh_progress(event, self.rules)
+        share = event.step / max(1, event.total_steps)
+        if evidence is None or share >= 1.0:
+            return None
+        curve = self._curves.setdefault(event.trial or "", Curve())
+        new = curve.add(share, evidence.difference, evidence.square / evidence.items)
+        if not new or curve.reports < LEAST_REPORTS:
+            return None
+        end = expected_at_the_bar(evidence, self.rules)
+        variance = end.square / end.items
+        possible = self.rules.bar - normal_quantile(self.rules.confidence) * math.sqrt(variance)
+        expected, (chance, open_chance) = curve.forecast((end.required, possible), variance)
+        if chance >= LEAST_CHANCE:
+            return None
+        last = evidence._replace(required=end.required, below=open_chance < LEAST_CHANCE)
+        return Forecast(last, expected, chance, share)
