@@ -22,8 +22,8 @@ from kdsearch.facts import (
 )
 from kdsearch.plugin.builtin import ScratchSize, scratch_model_config
 from kdsearch.search.cost import forward_flops, training_flops
-from kdsearch.search.order import VisitCost, next_size
-from kdsearch.search.policy import TRIALS_TO_FAIL, TRIALS_TO_PASS, Rules, SizeCost
+from kdsearch.search.expectation import Expectation, expect
+from kdsearch.search.policy import Rules, SizeCost
 from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
 from kdsearch.spec.parts import Parts, resolve_parts
 from kdsearch.spec.space import Configuration, draw
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 TYPICAL_DISAGREEMENT = DISAGREEMENTS[1]
 """Share of discordant items by which a margin is called unsupported."""
+
+PLACEHOLDER = 1000
+"""Items of a split that are not known; the expected cost hardly hangs on them."""
 
 
 class Counts(NamedTuple):
@@ -81,7 +84,9 @@ class Plan:
     @property
     def size_costs(self) -> tuple[SizeCost, ...]:
         """The ladder as the policy sees it."""
-        return tuple(SizeCost(size.name, self.trial_flops(size)) for size in self.sizes)
+        return tuple(
+            SizeCost(size.name, self.trial_flops(size), size.parameters) for size in self.sizes
+        )
 
     def rules(self, *, force: bool = False) -> Rules:
         """Return what the policy decides by.
@@ -91,13 +96,16 @@ class Plan:
         """
         if self.counts.dev is None or self.counts.confirm is None:
             raise DataError("the items of dev and confirm are not known: the data are not there")
+        return self._rules(force=force)
+
+    def _rules(self, *, force: bool = False) -> Rules:
         match, search = self.spec.match, self.spec.search
         return Rules(
             margin=match.margin,
             retain=match.retain,
             confidence=match.confidence,
-            dev_items=self.counts.dev,
-            confirm_items=self.counts.confirm,
+            dev_items=self.counts.dev or PLACEHOLDER,
+            confirm_items=self.counts.confirm or PLACEHOLDER,
             configurations=search.configurations_per_size,
             strategy=search.strategy,
             seed=search.seed,
@@ -120,32 +128,9 @@ class Plan:
         return flops
 
     @cached_property
-    def expected(self) -> tuple[float, float]:
-        """The sizes that the strategy visits and the FLOPs it trains for, on average.
-
-        The smallest passing size is taken to be each one of the ladder, or none, with the same
-        chance; a passing size trains its baseline and at most `TRIALS_TO_PASS` configurations, of
-        a failing one futility leaves `TRIALS_TO_FAIL`.
-        """
-        count = self.spec.search.configurations_per_size
-        costs = [
-            VisitCost(
-                cost.flops * (1.0 + min(count, TRIALS_TO_PASS)),
-                cost.flops * (1.0 + count * TRIALS_TO_FAIL),
-            )
-            for cost in self.size_costs
-        ]
-        visits, flops = 0, 0.0
-        for smallest in range(len(costs) + 1):
-            passed: set[int] = set()
-            failed: set[int] = set()
-            while (at := next_size(self.spec.search.strategy, costs, passed, failed)) is not None:
-                passes = at >= smallest
-                (passed if passes else failed).add(at)
-                visits += 1
-                flops += costs[at].passing if passes else costs[at].failing
-        worlds = len(costs) + 1
-        return visits / worlds, flops / worlds
+    def expected(self) -> Expectation:
+        """The sizes that the strategy visits and the FLOPs it trains for, on average."""
+        return expect(self.size_costs, self._rules())
 
     def supported_margins(self, items: int | None) -> dict[str, float] | None:
         """Return the smallest margins that so many items support, by disagreement, at alpha/2."""
@@ -159,7 +144,7 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as the journal and `kdsearch plan --json` hold it."""
         match, search = self.spec.match, self.spec.search
-        grid, (visits, expected) = self.grid_flops, self.expected
+        grid, expected = self.grid_flops, self.expected
         return {
             "name": self.spec.name,
             "teacher": {"name": self.teacher_name, "parameters": self.teacher.parameters},
@@ -174,9 +159,9 @@ class Plan:
             "cost": {
                 "exhaustive_grid_flops": grid,
                 "teacher_flops": self.teacher_flops,
-                "expected_flops": expected,
-                "expected_share_of_grid": expected / grid,
-                "expected_sizes_visited": visits,
+                "expected_flops": expected.flops,
+                "expected_share_of_grid": expected.flops / grid,
+                "expected_sizes_visited": expected.sizes,
             },
             "smallest_supported_margin": {
                 "dev": self.supported_margins(self.counts.dev),
