@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kdsearch.report import numbers
 from kdsearch.report.estimate import seconds_left
 from kdsearch.report.state import TEACHER, TrialStatus
-from kdsearch.search.evidence import Answers, weigh
+from kdsearch.search.evidence import Answers, expected_at_the_bar, weigh
 
 if TYPE_CHECKING:
     from kdsearch.report.state import RunState, SizeState, TrialState
@@ -29,7 +29,7 @@ class BoardRow(NamedTuple):
     dev: float | None
     """The best score of its distilled trials so far."""
     needed: float | None
-    """The score from which on that trial passes, its disagreement being the same."""
+    """The score from which on that trial passes; of one on its way, expected."""
     verdict: str | None
     confirmed: bool
     """Whether confirm decided it."""
@@ -68,7 +68,11 @@ def _row(size: SizeState, state: RunState, live: bool) -> BoardRow:
 def _needed(trial: TrialState, state: RunState) -> float | None:
     if state.plan.rules is None or trial.answers is None or trial.score is None:
         return None
-    return weigh(Answers(trial.score, *trial.answers), state.plan.rules).required_score
+    evidence = weigh(Answers(trial.score, *trial.answers), state.plan.rules)
+    if trial.status is TrialStatus.RUNNING:
+        asked = expected_at_the_bar(evidence, state.plan.rules).required
+        return evidence.score - evidence.difference + asked
+    return evidence.required_score
 
 
 def _state_lines(size: SizeState, trials: list[TrialState], live: bool) -> list[str]:

@@ -205,11 +205,12 @@ def closing(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _cost(cost: Mapping[str, Any]) -> str:
+    """Tell the cost; a grid is planned at full length, so its FLOPs are not those spent."""
     return (
-        f"{numbers.percent(cost['share_of_grid'])} of the exhaustive grid "
-        f"({numbers.flops(cost['train_flops'])} of {numbers.flops(cost['exhaustive_grid_flops'])} "
-        f"training FLOPs; beside it teacher {numbers.flops(cost['teacher_flops'])}, evaluation "
-        f"{numbers.flops(cost['evaluation_flops'])}) in {numbers.duration(cost['wall_seconds'])}"
+        f"{numbers.percent(cost['share_of_grid'])} of the exhaustive grid in "
+        f"{numbers.duration(cost['wall_seconds'])}; FLOPs: training "
+        f"{numbers.flops(cost['train_flops'])}, teacher {numbers.flops(cost['teacher_flops'])}, "
+        f"evaluation {numbers.flops(cost['evaluation_flops'])}"
     )
 
 

@@ -39,7 +39,7 @@ def test_a_running_trial_shows_its_bar_and_its_score_against_the_bar(
     records: list[Record],
 ) -> None:
     lines = frame(until_progress(records, "28k-c0-s0", 800))
-    assert "28k     28k  19%  0.879   0.919  baseline ━━━━━━━━────  67%  loss 0.269" in lines
+    assert "28k     28k  19%  0.879   0.917  baseline ━━━━━━━━────  67%  loss 0.269" in lines
     assert "                                 c0       ━━━━━━━━────  67%  loss 0.269" in lines
     assert "11k     11k   8%  0.517   0.937  failed: best dev 0.517 against 0.937 needed" in lines
 

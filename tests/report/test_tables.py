@@ -61,7 +61,7 @@ def test_a_refusal_says_where_and_shows_its_upper_bound(summary: dict[str, Any])
 def test_sentence_costs_failures_and_warnings_follow(summary: dict[str, Any]) -> None:
     text = "\n".join(drawn(summary_table(summary), 200))
     assert summary["sentence"] in text
-    assert "cost     21% of the exhaustive grid (6.5e13 of 3.1e14 training FLOPs" in text
+    assert "cost     21% of the exhaustive grid in 2 min 31 s; FLOPs: training 6.5e13" in text
     assert "trials   8 finished, 1 stopped, 1 failed" in text
     assert "failed   64k-c0-s0: ValueError: loss is not finite" in text
     assert "warning  confirm's 1,600 items support no margin below 2.2 points" in text
