@@ -103,5 +103,7 @@ class StopDecided(FIFOScheduler):
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Return STOP or CONTINUE."""
         searcher = tune_controller.search_alg.searcher
+        while not isinstance(searcher, DirectedSearcher):  # Tune wraps it to limit concurrency
+            searcher = searcher.searcher
         stop = searcher.should_stop(trial.trial_id)
         return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE

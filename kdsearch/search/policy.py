@@ -280,6 +280,8 @@ class Policy:
             state.give_back(index)
 
     def _apply_progress(self, event: TrialProgress) -> None:
+        if event.trial is None:  # the teacher's own training
+            return
         position, index = self._place(event.trial)
         if index is None or not self.rules.futility or index in self._states[position].results:
             return

@@ -14,14 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SETTINGS = (
-    "teachers.0.fine_tune.max_steps=250",
-    "train.max_steps=120",
-    "train.learning_rate=1e-2",
-    "match.margin=0.25",
-)
-
-
 @dataclass(frozen=True)
 class Outcome:
     """How a command ended."""
@@ -60,10 +52,10 @@ def kd() -> Callable[..., Outcome]:
 
 
 @pytest.fixture(scope="session")
-def search(toy_spec: Path, toy_plugin: Path) -> list[object]:
+def search(toy_plugin: Path) -> list[object]:
     """Return the arguments of a small search that has something to decide."""
-    sets = [part for setting in SETTINGS for part in ("--set", setting)]
-    return ["run", toy_spec, "--plugin", toy_plugin, *sets, "--display", "plain"]
+    spec = toy_plugin.with_name("larger.yaml")
+    return ["run", spec, "--plugin", toy_plugin, "--display", "plain"]
 
 
 @pytest.fixture(scope="session")

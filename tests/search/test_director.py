@@ -118,6 +118,14 @@ def test_a_resumed_search_repeats_nothing_and_ends_alike(killed_after: int, tmp_
         assert director.policy.verdicts() == whole.policy.verdicts()
 
 
+def test_the_teachers_progress_belongs_to_no_trial(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        director.next_job()
+        director.progressed("teacher", {"step": 5, "total_steps": 10, "losses": {}})
+        assert journal.records[-1].event.trial is None
+
+
 def test_while_the_teacher_trains_everyone_waits(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.jsonl") as journal:
         director = direct(tmp_path, journal)
