@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdsearch.search.distributions import normal_quantile, normal_tail, t_tail
+from kdsearch.search.distributions import normal_tail, t_tail
 from kdsearch.search.evidence import Evidence, expected_at_the_bar, weigh_progress
 
 if TYPE_CHECKING:
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 
 LEAST_CHANCE = 0.05
 """Below it a trial is stopped."""
+
+PATIENCE = 0.7
+"""Share of the training up to which a trial that will not pass goes on until a match is excluded.
+
+It turns most `undecided` into `no_match` for 0.3 % of the grid."""
 
 LEAST_REPORTS = 3
 """A curve has three unknowns."""
@@ -86,14 +91,9 @@ class Curve:
             )
         return True
 
-    def forecast(self, required: Sequence[float], variance: float) -> tuple[float, list[float]]:
-        """Return the final difference to expect on dev, and its chances to reach some values.
-
-        Args:
-            required: The differences asked about.
-            variance: Of the final difference, from the sampling of items.
-        """
-        evidences, forecasts = [], []
+    def outlook(self) -> Outlook:
+        """Return where the curve may end."""
+        evidences, ends = [], []
         for rate, (cross, square, value) in zip(RATES, self._sums, strict=True):
             determinant = self._weight * square - cross * cross
             end = (square * self._value - cross * value) / determinant
@@ -101,18 +101,31 @@ class Curve:
             evidences.append(0.5 * (self._value * end + value * rise) - 0.5 * math.log(determinant))
             feature = -math.exp(-rate)
             doubt = (square - 2.0 * feature * cross + feature**2 * self._weight) / determinant
-            deviation = math.sqrt(doubt + OWN * variance + JITTER**2)
-            forecasts.append((end + feature * rise, deviation))
+            ends.append((end + feature * rise, doubt))
         best = max(evidences)
         weights = [math.exp(evidence - best) for evidence in evidences]
         total = math.fsum(weights)
-        weighed = [(weight / total, *pair) for weight, pair in zip(weights, forecasts, strict=True)]
-        expected = sum(weight * mean for weight, mean, _ in weighed)
-        chances = [
-            sum(weight * normal_tail((value - mean) / spread) for weight, mean, spread in weighed)
-            for value in required
-        ]
-        return expected, chances
+        return Outlook([(weight / total, *end) for weight, end in zip(weights, ends, strict=True)])
+
+
+class Outlook(NamedTuple):
+    """The end of a curve: a mixture of normal distributions, one for each rate."""
+
+    parts: list[tuple[float, float, float]]
+    """Weight, mean and variance."""
+
+    @property
+    def expected(self) -> float:
+        """The mean of the end."""
+        return sum(weight * mean for weight, mean, _ in self.parts)
+
+    def chance(self, value: float, variance: float) -> float:
+        """Return the chance that the end, blurred by some variance, reaches a value."""
+        blur = variance + JITTER**2
+        return sum(
+            weight * normal_tail((value - mean) / math.sqrt(doubt + blur))
+            for weight, mean, doubt in self.parts
+        )
 
 
 def chance_of_more(distances: Sequence[float], more: int) -> float:
@@ -135,7 +148,7 @@ class Forecast(NamedTuple):
     """Why a trial should stop."""
 
     evidence: Evidence
-    """Of the last report; `below` says whether the end would exclude a match."""
+    """Of the last report; `below` says whether the upper bound of the end is below the bar."""
     expected: float
     """The difference to expect at the end."""
     chance: float
@@ -174,10 +187,13 @@ class Watch:
         if not new or curve.reports < LEAST_REPORTS:
             return None
         end = expected_at_the_bar(evidence, self.rules)
-        variance = end.square / end.items
-        possible = self.rules.bar - normal_quantile(self.rules.confidence) * math.sqrt(variance)
-        expected, (chance, open_chance) = curve.forecast((end.required, possible), variance)
+        outlook, variance = curve.outlook(), end.square / end.items
+        chance = outlook.chance(end.required, OWN * variance)
         if chance >= LEAST_CHANCE:
             return None
-        last = evidence._replace(required=end.required, below=open_chance < LEAST_CHANCE)
-        return Forecast(last, expected, chance, share)
+        alpha = 1.0 - self.rules.confidence
+        below = outlook.chance(self.rules.bar, variance) < alpha
+        if not below and share < PATIENCE:
+            return None
+        last = evidence._replace(required=end.required, below=below)
+        return Forecast(last, outlook.expected, chance, share)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from kdsearch.search.futility import LEAST_ENDED
 from kdsearch.search.order import Visit, next_size, upward
 from kdsearch.search.scaling import NOISE
 from kdsearch.search.statistics import alpha_shares
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 TRIALS_TO_PASS = 2.0
 """Configurations that a passing size trains on average, where there are several to choose from."""
 
-TRIALS_TO_FAIL = 0.3
-"""Share of a failing size's distilled training that futility leaves."""
+FUTILE_SHARE = 0.55
+"""Of its training that a futile trial does on average."""
 
 INVERSION = 3.0
 """Standard errors by which a larger size must be worse before sizes stop being taken as ordered."""
@@ -184,7 +185,7 @@ class Route:
 
 def _expected_visit(size: SizeCost, rules: Rules) -> Visit:
     count = rules.configurations
-    failing = count * (TRIALS_TO_FAIL if rules.futility else 1.0)
+    failing = min(count, LEAST_ENDED) * FUTILE_SHARE if rules.futility else count
     return Visit(
         size=size.parameters or size.flops,
         passing=size.flops * (1.0 + min(count, TRIALS_TO_PASS)),

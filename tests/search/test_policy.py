@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import replace
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +21,7 @@ from kdsearch.events import (
     TeacherReady,
     TrialFailed,
     TrialFinished,
+    TrialProgress,
     TrialStopped,
 )
 from kdsearch.search.policy import (
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
 ITEMS = 1000
 TEACHER = 0.9
 SIZES = tuple(SizeCost(name, 1.6**power) for power, name in enumerate("ABCDEFG"))
+EVEN = tuple(SizeCost(name, 1.0, 1000 * 2**power) for power, name in enumerate("ABCDEFG"))
+"""A ladder whose sizes cost the same to train, so that the search begins in its middle."""
+
 RULES = Rules(margin=0.03, dev_items=ITEMS, confirm_items=2000, configurations=3)
 
 Script = dict[tuple[str, int | None], float | None]
@@ -67,6 +73,28 @@ def confirm_answers(difference: float, items: int = 2000) -> tuple[list[float], 
     return [1.0] * own + [0.0] * (items - own), [1.0] * right + [0.0] * (items - right)
 
 
+def reports(job: Train, difference: float | None) -> list[Event]:
+    """What a trial says on its way: a curve that rises to its end."""
+    if difference is None or job.index is None:
+        return []
+    told: list[Event] = []
+    for step in range(1, 10):
+        now = difference - 0.3 * math.exp(-step / 2)
+        told.append(
+            TrialProgress(
+                size=job.size,
+                trial=job.trial,
+                step=step,
+                total_steps=10,
+                score=TEACHER + now,
+                student_only=30,
+                teacher_only=30 - round(now * ITEMS),
+                items=ITEMS,
+            )
+        )
+    return told
+
+
 def drive(
     policy: Policy,
     script: Script,
@@ -76,33 +104,38 @@ def drive(
     random: Random | None = None,
     log: list[Event] | None = None,
     jobs: int = 10_000,
+    reporting: bool = False,
 ) -> list[Event]:
     """Run a search as a cluster would; returns the journal."""
     random, log = random or Random(0), [] if log is None else log
-    running: list[Train] = []
-    while True:
-        for trial in [job for job in running if policy.stop_reason(job.trial)]:
-            running.remove(trial)
-            stopped = TrialStopped(
-                size=trial.size, trial=trial.trial, index=trial.index, seed=0, reason="decided"
-            )
-            log.extend([stopped, *policy.apply(stopped)])
+    running: dict[Train, list[Event]] = {}
+
+    def tell(event: Event) -> None:
+        log.extend([event, *policy.apply(event)])
+
+    while jobs:
+        for trial in list(running):
+            if reason := policy.stop_reason(trial.trial):
+                del running[trial]
+                place: dict[str, Any] = {"size": trial.size, "trial": trial.trial}
+                tell(TrialStopped(**place, index=trial.index, seed=0, reason=reason))
         job = policy.next_job() if len(running) < slots else WAIT
         if job is FINISHED:
-            return log
+            break
         if isinstance(job, Train):
-            running.append(job)
-            continue
-        if isinstance(job, Confirm):
-            event: Event = confirm_event(policy, job.size, *confirm_answers(confirm[job.size]))
+            difference = script.get((job.size, job.index), -0.2)
+            ways = reports(job, difference) if reporting else []
+            running[job] = [*ways, ending(job, difference)]
+        elif isinstance(job, Confirm):
+            tell(confirm_event(policy, job.size, *confirm_answers(confirm[job.size])))
         else:
             assert running, "it waits for nothing"
-            ended = running.pop(random.randrange(len(running)))
-            event = ending(ended, script.get((ended.size, ended.index), -0.2))
-        log.extend([event, *policy.apply(event)])
-        jobs -= 1
-        if jobs == 0:
-            return log
+            told = random.choice(list(running))
+            tell(running[told].pop(0))
+            jobs -= 1
+            if not running[told]:
+                del running[told]
+    return log
 
 
 def decisions(log: Sequence[Event]) -> list[Event]:
@@ -156,46 +189,48 @@ def test_a_later_pass_waits_for_lower_indices() -> None:
 
 results = st.one_of(st.none(), st.sampled_from([-0.3, -0.1, -0.05, -0.03, -0.02, -0.01, 0.0, 0.01]))
 scripts = st.fixed_dictionaries(
-    {(size.name, index): results for size in SIZES for index in (None, 0, 1, 2)}
+    {(size.name, index): results for size in SIZES for index in (None, *range(6))}
 )
 confirms = st.fixed_dictionaries(
     {size.name: st.sampled_from([-0.1, -0.035, -0.03, -0.02, 0.0]) for size in SIZES}
 )
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    scripts,
-    confirms,
-    st.integers(2, 9),
-    st.randoms(use_true_random=False),
-    st.sampled_from(Strategy),
+rules_drawn = st.builds(
+    replace,
+    st.just(RULES),
+    strategy=st.sampled_from(Strategy),
+    futility=st.booleans(),
+    speculate=st.booleans(),
+    configurations=st.sampled_from([1, 3, 6]),
 )
+
+
+@settings(max_examples=150, deadline=None)
+@given(scripts, confirms, rules_drawn, st.integers(2, 9), st.randoms(use_true_random=False))
 def test_decisions_do_not_depend_on_slots_or_arrival(
-    script: Script, confirm: dict[str, float], slots: int, random: Random, strategy: Strategy
+    script: Script, confirm: dict[str, float], rules: Rules, slots: int, random: Random
 ) -> None:
-    rules = replace(RULES, strategy=strategy)
     alone, many = Policy(SIZES, rules), Policy(SIZES, rules)
-    expected = drive(alone, script, confirm)
-    found = drive(many, script, confirm, slots=slots, random=random)
+    expected = drive(alone, script, confirm, reporting=True)
+    found = drive(many, script, confirm, slots=slots, random=random, reporting=True)
     assert decisions(found) == decisions(expected)
     assert many.verdicts() == alone.verdicts()
     assert many.sentence() == alone.sentence()
 
 
 @settings(max_examples=100, deadline=None)
-@given(scripts, confirms, st.integers(1, 4), st.integers(1, 30), st.booleans())
+@given(scripts, confirms, rules_drawn, st.integers(1, 4), st.integers(1, 60), st.booleans())
 def test_a_killed_run_resumes_to_the_same_answer(
-    script: Script, confirm: dict[str, float], slots: int, jobs: int, torn: bool
+    script: Script, confirm: dict[str, float], rules: Rules, slots: int, jobs: int, torn: bool
 ) -> None:
-    whole, killed, resumed = (Policy(SIZES, RULES) for _ in range(3))
-    expected = drive(whole, script, confirm)
-    log = drive(killed, script, confirm, slots=slots, jobs=jobs)
+    whole, killed, resumed = (Policy(SIZES, rules) for _ in range(3))
+    expected = drive(whole, script, confirm, reporting=True)
+    log = drive(killed, script, confirm, slots=slots, jobs=jobs, reporting=True)
     log = log[: -1 if torn else None]
-    due = resumed.restore([Record(place, 0.0, event) for place, event in enumerate(log)])
-    log += due
+    log += resumed.restore([Record(place, 0.0, event) for place, event in enumerate(log)])
     before = {event.trial for event in log if isinstance(event, TrialFinished)}
-    full = drive(resumed, script, confirm, log=list(log))
+    full = drive(resumed, script, confirm, log=list(log), reporting=True)
     after = [event.trial for event in full[len(log) :] if isinstance(event, TrialFinished)]
     assert decisions(full) == decisions(expected)
     assert not before & set(after)
@@ -293,3 +328,87 @@ def test_unknown_trials_and_undeclared_tests_are_refused() -> None:
         policy.stop_reason("Z-c0-s0")
     with pytest.raises(RunError, match="not declared"):
         confirm_event(policy, "A", [1.0], [1.0])
+
+
+def test_futile_trials_are_stopped_and_their_size_given_up_early() -> None:
+    policy = Policy(SIZES[:1], replace(RULES, configurations=6))
+    log = drive(policy, {("A", index): -0.15 for index in range(6)}, {}, reporting=True)
+    stopped = [event for event in log if isinstance(event, TrialStopped)]
+    assert [event.trial for event in stopped] == ["A-c0-s0", "A-c1-s0", "A-c2-s0"]
+    assert "chance to reach" in stopped[0].reason
+    assert policy.verdicts()[0].verdict == "no_match"
+    assert "failed after 3 of 6" in policy.verdicts()[0].reason
+
+
+def test_without_futility_every_configuration_runs_to_its_end() -> None:
+    policy = Policy(SIZES[:1], replace(RULES, configurations=6, futility=False))
+    log = drive(policy, {("A", index): -0.15 for index in range(6)}, {}, reporting=True)
+    assert sum(isinstance(event, TrialFinished) for event in log) == 7
+
+
+def test_a_replay_knows_a_futile_trial_by_its_reason() -> None:
+    policy = Policy(SIZES[:1], replace(RULES, configurations=1))
+    policy.apply(
+        TrialStopped(size="A", trial="A-c0-s0", index=0, seed=0, reason="futile: hopeless")
+    )
+    assert policy.verdicts()[0].verdict == "undecided"
+    assert "no trial came near" in policy.verdicts()[0].reason
+
+
+def test_exhaustive_trains_the_whole_grid() -> None:
+    policy = Policy(SIZES, replace(RULES, strategy=Strategy.EXHAUSTIVE))
+    log = drive(policy, RISING, LEVEL, slots=3, reporting=True)
+    assert sum(isinstance(event, TrialFinished) for event in log) == 7 * 4
+
+
+def test_speculation_uses_free_slots_on_sizes_that_may_come_next() -> None:
+    policy = Policy(EVEN, replace(RULES, speculate=True))
+    jobs = [policy.next_job() for _ in range(10)]
+    assert [job.size for job in jobs[:4] if isinstance(job, Train)] == ["D"] * 4
+    ahead = {job.size for job in jobs[4:] if isinstance(job, Train)}
+    assert len(ahead) == 2
+    assert not any(isinstance(job, Train) and job.index is None for job in jobs[4:])
+    for index in range(3):
+        policy.apply(ending(Train(f"D-c{index}-s0", "D", index, 0), -0.2))
+    smaller, larger = sorted(ahead)
+    assert "not needed" in (policy.stop_reason(f"{smaller}-c0-s0") or "")
+    assert policy.stop_reason(f"{larger}-c0-s0") is None
+
+
+def test_an_inversion_is_answered_by_an_upward_scan() -> None:
+    script = ladder(-0.3, 0.0, -0.06, -0.08, -0.2, -0.25, -0.3)
+    policy = Policy(EVEN, RULES)
+    log = drive(policy, script, LEVEL)
+    visited = [event.size for event in log if isinstance(event, SizeDecided)]
+    assert visited[0] == "D"
+    assert visited[2:] == ["A", "B", "B"]
+    assert policy.verdicts()[1].verdict == "match"
+    assert "larger sizes did worse" in policy.sentence()
+
+
+def test_a_trend_words_the_size_that_would_be_needed() -> None:
+    policy = Policy(EVEN, RULES)
+    drive(policy, ladder(-0.4, -0.37, -0.34, -0.3, -0.27, -0.24, -0.2), {})
+    assert "points to about" in policy.sentence()
+
+
+def test_a_decision_at_ten_thousand_trials_costs_what_the_first_does() -> None:
+    """Counted in calls and not in seconds: no step walks over all results."""
+    rules = replace(RULES, configurations=10_000, futility=False)
+    policy = Policy(SIZES[:2], rules)
+    events = [ending(Train(f"A-c{index}-s0", "A", index, 0), -0.2) for index in range(9_999)]
+    for event in events:
+        policy.apply(event)
+    calls = 0
+
+    def count(frame: object, kind: str, argument: object) -> None:
+        nonlocal calls
+        calls += kind == "call"
+
+    sys.setprofile(count)
+    try:
+        policy.apply(ending(Train("A-c9998-s0", "A", 9998, 0), -0.2))
+        policy.next_job()
+    finally:
+        sys.setprofile(None)
+    assert calls < 200
