@@ -23,7 +23,7 @@ from kdsearch.cli.output import print_json, print_table
 from kdsearch.errors import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from kdsearch.report.printer import Printer
     from kdsearch.run import Executor
@@ -87,14 +87,7 @@ def resume(run_directory: Path, address: str | None, display: str, as_json: bool
     def search(printer: Printer) -> dict[str, Any]:
         return carry_on(run_directory, _on_ray(address), sinks=[printer])
 
-    return _carried_out(search, run_directory, display, as_json=as_json)
-
-
-def exit_code(summary: Mapping[str, Any]) -> ExitCode:
-    """Return the exit code that a run's summary stands for."""
-    if summary["outcome"] == "match":
-        return ExitCode.MATCH
-    return ExitCode.TRIALS_FAILED if summary["trials"]["failed"] else ExitCode.NO_MATCH
+    return _carried_out(search, run_directory, display, as_json=as_json, past=True)
 
 
 def _on_ray(address: str | None) -> Executor:
@@ -109,13 +102,22 @@ def _on_ray(address: str | None) -> Executor:
 
 
 def _carried_out(
-    search: Callable[[Printer], dict[str, Any]], folder: Path, display: str, *, as_json: bool
+    search: Callable[[Printer], dict[str, Any]],
+    folder: Path,
+    display: str,
+    *,
+    as_json: bool,
+    past: bool = False,
 ) -> int:
     """Run a search under a display, print its answer, and return the exit code."""
     from kdsearch.report.printer import printer_for
+    from kdsearch.search.journal import read
+    from kdsearch.search.summary import exit_code
 
+    journal = folder / "journal.jsonl"
+    known = read(journal) if past and journal.exists() else ()
     try:
-        with printer_for(display) as printer:
+        with printer_for(display, past=known) as printer:
             summary = search(printer)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)

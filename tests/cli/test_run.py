@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import kdsearch.run
-from kdsearch.cli.run import exit_code
 from kdsearch.errors import ExitCode, RunError
-from kdsearch.events import RunStarted, TrialFailed, TrialStarted
+from kdsearch.events import Record, RunFinished, RunStarted, TrialFailed, TrialStarted
 from kdsearch.plan import make_plan
 from kdsearch.search.journal import Journal
-from kdsearch.search.summary import summarise
+from kdsearch.search.summary import exit_code, summarise
 from kdsearch.spec.loading import load_spec
 
 if TYPE_CHECKING:
@@ -38,7 +37,8 @@ def toy_run(tmp_path: Path, toy_spec: Path, toy_host: Host) -> Path:
 @pytest.fixture
 def summary(toy_run: Path) -> dict[str, Any]:
     with Journal(toy_run / "journal.jsonl") as journal:
-        return summarise(journal.records)
+        ended = RunFinished(outcome="undecided", sentence="Nothing is known.")
+        return summarise([*journal.records, Record(len(journal.records), 0.0, ended)])
 
 
 class Carried:
