@@ -1,0 +1,43 @@
+"""A policy from the plan that opens a journal, to replay what was decided."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdsearch.errors import RunError
+from kdsearch.events import ConfirmOpened, Record, RunStarted, TeacherReady, TrialStarted
+from kdsearch.search.policy import Policy, Rules, SizeCost
+from kdsearch.spec.models import Strategy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def policy_of(records: Sequence[Record]) -> Policy:
+    """Return the fresh policy that a journal was written by; `restore` replays it.
+
+    Raises:
+        RunError: If the journal does not say what the run planned.
+    """
+    events = [record.event for record in records]
+    plan = next((event.plan for event in events if isinstance(event, RunStarted)), None)
+    if plan is None:
+        raise RunError("the journal does not say what the run planned: it has no run_started")
+    informative = all(event.informative for event in events if isinstance(event, TeacherReady))
+    trained = any(isinstance(event, TrialStarted) for event in events)
+    opened = next((event for event in events if isinstance(event, ConfirmOpened)), None)
+    sizes = [
+        SizeCost(size["size"], size["trial_flops"], size["parameters"]) for size in plan["sizes"]
+    ]
+    rules = Rules(
+        margin=plan["match"].get("margin"),
+        retain=plan["match"].get("retain"),
+        confidence=plan["match"]["confidence"],
+        dev_items=plan["splits"]["dev"],
+        confirm_items=plan["splits"]["confirm"],
+        configurations=len(plan["configurations"]),
+        strategy=Strategy(plan["strategy"]),
+        seed=plan["seed"],
+        force=trained and not informative,
+    )
+    return Policy(sizes, rules, opened.fingerprint if opened else "")
