@@ -245,6 +245,17 @@ def test_a_decision_that_does_not_follow_is_refused() -> None:
         Policy(SIZES, replace(RULES, margin=0.3)).restore(records)
 
 
+def test_a_decision_worded_otherwise_is_the_same() -> None:
+    log = drive(Policy(SIZES, RULES), RISING, LEVEL)
+    log = [
+        replace(event, reason="other words") if isinstance(event, SizeDecided) else event
+        for event in log
+    ]
+    policy = Policy(SIZES, RULES)
+    assert policy.restore([Record(place, 0.0, event) for place, event in enumerate(log)]) == []
+    assert policy.next_job() is FINISHED
+
+
 def test_the_climb_tests_larger_sizes_at_their_declared_shares() -> None:
     policy = Policy(SIZES, RULES, "items")
     log = drive(policy, RISING, {**LEVEL, "E": -0.035, "F": -0.05})
