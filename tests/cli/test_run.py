@@ -9,7 +9,7 @@ import kdsearch.run
 from kdsearch.errors import ExitCode, RunError
 from kdsearch.events import Record, RunFinished, RunStarted, TrialFailed, TrialStarted
 from kdsearch.plan import make_plan
-from kdsearch.search.journal import Journal
+from kdsearch.search.journal import Journal, read
 from kdsearch.search.summary import exit_code, summarise
 from kdsearch.spec.loading import load_spec
 
@@ -139,7 +139,8 @@ def test_a_run_that_cannot_start_is_one_line(kd: Kd, carried: Carried, tmp_path:
     assert (ended.exit_code, ended.stderr) == (2, f"error: {tmp_path}: no run directory\n")
 
 
-def test_results_of_a_run_that_goes_on(kd: Kd, toy_run: Path, summary: dict[str, Any]) -> None:
+def test_results_of_a_run_that_goes_on(kd: Kd, toy_run: Path) -> None:
+    summary = summarise(read(toy_run / "journal.jsonl"))
     ended = kd("results", toy_run)
     assert ended.exit_code == 0
     assert "The run has not finished." in ended.stdout
