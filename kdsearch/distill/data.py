@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import datasets
-import torch
-from torch import Tensor
 
-from kdsearch.errors import DataError
+from kdsearch.distill.passes import collate
+from kdsearch.errors import DataError, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +22,6 @@ if TYPE_CHECKING:
     from kdsearch.distill.signals import SignalStore
     from kdsearch.plugin import Domain, Example, Prompt
     from kdsearch.spec.models import PromptFormat
-
-IGNORED = -100
-"""The label of positions that are no target, as in torch's cross-entropy."""
 
 
 @dataclass(frozen=True)
@@ -70,19 +66,31 @@ def encode(
     options: Any,
     tokenizer: PreTrainedTokenizerBase,
     prompt_format: PromptFormat,
+    *,
+    causal: bool = False,
 ) -> Rows:
     """Format and tokenise examples.
 
+    Args:
+        examples: What to format.
+        domain: Formats them.
+        options: The domain's.
+        tokenizer: The model's.
+        prompt_format: Limits and chat template.
+        causal: Whether prompt and answer make one sequence. Then the prompt has no end of sequence,
+            and a plain answer begins with a space, as a word does in running text.
+
     Raises:
-        DataError: If a prompt is longer than `prompt.max_tokens` and may not or cannot be cut.
+        DataError: If a prompt is longer than `prompt.max_tokens` and may not or cannot be cut, or
+            if two options of an example are the same tokens.
     """
-    encoder = _Encoder(domain, options, tokenizer, prompt_format)
+    encoder = _Encoder(domain, options, tokenizer, prompt_format, causal)
     sources, targets, choices = [], [], []
     for example in examples:
         source, prompt = encoder.source(example)
         sources.append(source)
-        targets.append(encoder.ids(prompt.target))
-        choices.append([encoder.ids(choice) for choice in prompt.choices])
+        targets.append(encoder.answer(prompt.target))
+        choices.append(encoder.choices(example, prompt))
     return Rows(examples, sources, targets, choices, encoder.cut)
 
 
@@ -90,23 +98,63 @@ class _Encoder:
     """Turns texts into token ids and keeps prompts within their limit."""
 
     def __init__(
-        self, domain: Domain, options: Any, tokenizer: Any, prompt_format: PromptFormat
+        self,
+        domain: Domain,
+        options: Any,
+        tokenizer: Any,
+        prompt_format: PromptFormat,
+        causal: bool,
     ) -> None:
         self.domain = domain
         self.options = options
         self.tokenizer = tokenizer
         self.format = prompt_format
+        self.causal = causal
+        self.chat = use_chat(tokenizer, prompt_format)
         self.cut = 0
 
-    def ids(self, text: str) -> list[int]:
-        """Return the ids of a text with end-of-sequence."""
+    def answer(self, text: str) -> list[int]:
+        """Return the ids of an answer with end-of-sequence."""
+        spaced = f" {text}" if self.causal and not self.chat else text
+        ids = self.tokenizer(spaced, add_special_tokens=False)["input_ids"]
+        return [*ids, self.tokenizer.eos_token_id]
+
+    def choices(self, example: Example, prompt: Prompt) -> list[list[int]]:
+        """Return the ids to score for each option.
+
+        The end of sequence is scored only where it tells an option from a longer one.
+        """
+        ended = [self.answer(choice) for choice in prompt.choices]
+        if len({tuple(ids) for ids in ended}) < len(ended):
+            raise DataError(
+                f"two options of '{example.id}' are the same tokens: {list(prompt.choices)}",
+                where=f"domain {self.domain.name}",
+                fix="answer by letter or integer",
+            )
+        bare = [ids[:-1] for ids in ended]
+        nested = any(
+            one is not other and other[: len(one)] == one for one in bare for other in bare
+        )
+        return ended if nested else bare
+
+    def prompt_ids(self, prompt: Prompt) -> list[int]:
+        """Return the ids of a prompt."""
+        if self.chat:
+            messages = prompt.messages or ({"role": "user", "content": prompt.text},)
+            text = self.tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=True
+            )
+            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        text = prompt_text(prompt)
+        if self.causal:
+            return list(self.tokenizer(text)["input_ids"])
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return [*ids, self.tokenizer.eos_token_id]
 
     def source(self, example: Example) -> tuple[list[int], Prompt]:
         """Return the source ids of an example, its question cut if it must and may be."""
         prompt = self.domain.format(example, self.options)
-        ids = self.ids(prompt_text(prompt))
+        ids = self.prompt_ids(prompt)
         if len(ids) <= self.format.max_tokens:
             return ids, prompt
         if self.format.truncate == "question":
@@ -114,12 +162,14 @@ class _Encoder:
             if fitting is not None:
                 self.cut += 1
                 return fitting
+        cutting = self.format.truncate == "question"
         raise DataError(
-            f"the prompt of '{example.id}' has {len(ids)} tokens; "
-            f"prompt.max_tokens is {self.format.max_tokens}",
+            f"the prompt of '{example.id}' has {len(ids)} tokens"
+            + (" and nothing left to cut" if cutting else "")
+            + f"; prompt.max_tokens is {self.format.max_tokens}",
             where=f"domain {self.domain.name}",
             fix="raise prompt.max_tokens"
-            + ("" if self.format.truncate == "question" else " or set prompt.truncate: question"),
+            + ("" if cutting else " or set prompt.truncate: question"),
         )
 
     def _shortened(self, example: Example) -> tuple[list[int], Prompt] | None:
@@ -130,12 +180,26 @@ class _Encoder:
             middle = (low + high) // 2
             shorter = replace(example, question=" ".join(words[:middle]))
             prompt = self.domain.format(shorter, self.options)
-            ids = self.ids(prompt_text(prompt))
+            ids = self.prompt_ids(prompt)
             if len(ids) <= self.format.max_tokens:
                 best, low = (ids, prompt), middle + 1
             else:
                 high = middle - 1
         return best
+
+
+def use_chat(tokenizer: Any, prompt_format: PromptFormat) -> bool:
+    """Whether prompts are chat messages; `auto` means so where the tokenizer has a template.
+
+    Raises:
+        SpecError: If chat is asked for and the tokenizer has no template.
+    """
+    able = bool(getattr(tokenizer, "chat_template", None))
+    if prompt_format.format == "chat" and not able:
+        raise SpecError(
+            "the tokenizer has no chat template", where="prompt.format", fix="use plain or auto"
+        )
+    return able and prompt_format.format != "plain"
 
 
 def prompt_text(prompt: Prompt) -> str:
@@ -150,34 +214,25 @@ def by_length(rows: Rows) -> list[int]:
     return sorted(range(len(rows.sources)), key=lambda row: -len(rows.sources[row]))
 
 
-def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
-    """Stack rows of ids to (rows, longest), padded on the right."""
-    longest = max(map(len, rows))
-    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
-
-
 @dataclass(frozen=True)
 class Collator:
-    """Pads rows to a batch and adds the teacher's signals of these rows.
-
-    Masks are made from lengths and labels, never by comparing ids with the padding id: T5 starts
-    its targets with that very id.
-    """
+    """Pads rows to a batch and adds the teacher's signals of these rows."""
 
     padding: int
     signals: SignalStore | None = None
+    causal: bool = False
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Return `input_ids`, `attention_mask`, `labels` and, by signal, `signals`.
+        """Return a batch of `collate` and, by signal, `signals`.
 
         With signals, each row names its place in the store as `signal_row`.
         """
-        sources = [row["input_ids"] for row in rows]
-        batch: dict[str, Any] = {
-            "input_ids": pad(sources, self.padding),
-            "attention_mask": pad([[1] * len(source) for source in sources], 0),
-            "labels": pad([row["labels"] for row in rows], IGNORED),
-        }
+        batch: dict[str, Any] = collate(
+            [row["input_ids"] for row in rows],
+            [row["labels"] for row in rows],
+            self.padding,
+            causal=self.causal,
+        )
         if self.signals is not None:
             batch["signals"] = self.signals.gather([row["signal_row"] for row in rows])
         return batch

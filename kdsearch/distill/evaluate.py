@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from kdsearch.distill.data import IGNORED, Rows, by_length, pad
+from kdsearch.distill.data import Rows, by_length
+from kdsearch.distill.passes import IGNORED, collate, forward, pad
 from kdsearch.plugin import Domain, Prediction
 
 if TYPE_CHECKING:
@@ -76,59 +78,86 @@ def predict(model: Any, tokenizer: Any, rows: Rows, domain: Domain) -> list[Pred
     found: dict[int, Prediction] = {}
     for start in range(0, len(order), BATCH):
         taken = order[start : start + BATCH]
-        source = pad([rows.sources[row] for row in taken], model.config.pad_token_id)
-        mask = pad([[1] * len(rows.sources[row]) for row in taken], 0)
-        batch = {"input_ids": source.to(model.device), "attention_mask": mask.to(model.device)}
         if rows.choices[taken[0]]:
-            found |= _choose(model, batch, rows, taken)
+            found |= _choose(model, rows, taken)
         else:
-            found |= _generate(model, tokenizer, batch, rows, taken, domain)
+            found |= _generate(model, tokenizer, rows, taken, domain)
     return [found[row] for row in range(len(order))]
 
 
 def _generate(
-    model: Any,
-    tokenizer: Any,
-    batch: dict[str, Tensor],
-    rows: Rows,
-    taken: Sequence[int],
-    domain: Domain,
+    model: Any, tokenizer: Any, rows: Rows, taken: Sequence[int], domain: Domain
 ) -> dict[int, Prediction]:
-    ids = model.generate(
-        **batch, do_sample=False, num_beams=1, max_new_tokens=domain.max_new_tokens
+    """Generate greedily; causal prompts are padded on the left, so that all end together."""
+    causal = not model.config.is_encoder_decoder
+    sources = [rows.sources[row] for row in taken]
+    if causal:
+        sources = [source[::-1] for source in sources]
+    padding = tokenizer.pad_token_id
+    ids, mask = pad(sources, padding), pad([[1] * len(source) for source in sources], 0)
+    if causal:
+        ids, mask = ids.flip(1), mask.flip(1)
+    generated = model.generate(
+        input_ids=ids.to(model.device),
+        attention_mask=mask.to(model.device),
+        do_sample=False,
+        num_beams=1,
+        max_new_tokens=domain.max_new_tokens,
+        pad_token_id=padding,
     )
-    texts = tokenizer.batch_decode(ids, skip_special_tokens=True)
-    answers = {}
-    for row, text in zip(taken, texts, strict=True):
+    answers = generated[:, ids.shape[1] :] if causal else generated
+    found = {}
+    for row, text in zip(
+        taken, tokenizer.batch_decode(answers, skip_special_tokens=True), strict=True
+    ):
         for stop in domain.stop:
             text = text.split(stop)[0]
-        answers[row] = Prediction(rows.examples[row].id, text.strip())
-    return answers
+        found[row] = Prediction(rows.examples[row].id, text.strip())
+    return found
 
 
-def _choose(
-    model: Any, batch: dict[str, Tensor], rows: Rows, taken: Sequence[int]
-) -> dict[int, Prediction]:
-    """Score all choices of a batch: one encoder pass, one decoder pass over (row, choice) pairs."""
-    states = model.get_encoder()(**batch).last_hidden_state
-    owners = [place for place, row in enumerate(taken) for _ in rows.choices[row]]
-    labels = pad([ids for row in taken for ids in rows.choices[row]], IGNORED).to(model.device)
-    owner = torch.tensor(owners, device=model.device)
-    logits = model(
-        encoder_outputs=(states[owner],),
-        attention_mask=batch["attention_mask"][owner],
-        decoder_input_ids=model.prepare_decoder_input_ids_from_labels(labels),
-        use_cache=False,
-    ).logits
-    real = labels != IGNORED
-    chosen = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
-    totals = (chosen * real).sum(-1).tolist()
-    answers, at = {}, 0
-    for row in taken:
-        count = len(rows.choices[row])
-        scores = tuple(totals[at : at + count])
-        at += count
-        best = max(range(count), key=scores.__getitem__)
+def _choose(model: Any, rows: Rows, taken: Sequence[int]) -> dict[int, Prediction]:
+    """Score all options of a batch and take the best."""
+    single = all(len(ids) == 1 for row in taken for ids in rows.choices[row])
+    scores = _single_token_scores(model, rows, taken) if single else _scores(model, rows, taken)
+    answers = {}
+    for row, values in zip(taken, scores, strict=True):
+        best = max(range(len(values)), key=values.__getitem__)
         text = rows.examples[row].choices[best]
-        answers[row] = Prediction(rows.examples[row].id, text, best, scores)
+        answers[row] = Prediction(rows.examples[row].id, text, best, values)
     return answers
+
+
+def _single_token_scores(model: Any, rows: Rows, taken: Sequence[int]) -> list[tuple[float, ...]]:
+    """Return log-likelihoods read off one pass: what is predicted first does not see the option."""
+    logits = _logits(
+        model, [rows.sources[row] for row in taken], [rows.choices[row][0] for row in taken]
+    )
+    logs = logits[:, 0].float().log_softmax(-1).cpu()
+    return [
+        tuple(logs[place, [ids[0] for ids in rows.choices[row]]].tolist())
+        for place, row in enumerate(taken)
+    ]
+
+
+def _scores(model: Any, rows: Rows, taken: Sequence[int]) -> list[tuple[float, ...]]:
+    """Return the sum of each option's token log-likelihoods, over (row, option) pairs."""
+    pairs = [(row, ids) for row in taken for ids in rows.choices[row]]
+    totals: list[float] = []
+    for start in range(0, len(pairs), BATCH):
+        part = pairs[start : start + BATCH]
+        targets = [ids for _, ids in part]
+        logits = _logits(model, [rows.sources[row] for row, _ in part], targets)
+        labels = pad(targets, IGNORED).to(logits.device)
+        logs = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+        totals += (logs * (labels != IGNORED)).sum(-1).tolist()
+    ends = list(accumulate(len(rows.choices[row]) for row in taken))
+    return [tuple(totals[start:end]) for start, end in pairwise([0, *ends])]
+
+
+def _logits(
+    model: Any, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> Tensor:
+    causal = not model.config.is_encoder_decoder
+    batch = collate(sources, targets, model.config.pad_token_id or 0, causal=causal)
+    return forward(model, {name: ids.to(model.device) for name, ids in batch.items()}).logits

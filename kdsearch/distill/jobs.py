@@ -228,7 +228,7 @@ def _fit(
     train(
         model,
         rows.table(**columns),
-        Collator(model.config.pad_token_id, store),
+        Collator(model.config.pad_token_id or 0, store, causal=not model.config.is_encoder_decoder),
         training,
         folder=folder,
         seed=job["seed"],

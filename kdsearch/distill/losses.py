@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from kdsearch.distill.data import IGNORED
+from kdsearch.distill.passes import IGNORED
 
 if TYPE_CHECKING:
     from kdsearch.plugin import LossInputs, Shapes

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from kdsearch.distill.data import IGNORED
+from kdsearch.distill.passes import IGNORED, forward, source_mask
 from kdsearch.plugin import LossInputs, TopLogits
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class DistillationModel(nn.Module):
     Loss heads (projections) are parameters here and never part of the student.
 
     Args:
-        student: An encoder-decoder model.
+        student: An encoder-decoder or a causal model.
         terms: The objective's terms by name.
         hidden: Whether any term reads hidden states.
     """
@@ -60,45 +60,29 @@ class DistillationModel(nn.Module):
 
     def forward(
         self,
-        input_ids: Tensor,
-        attention_mask: Tensor,
-        labels: Tensor,
         window_counts: Mapping[str, Tensor],
         signals: Mapping[str, Any] | None = None,
         num_items_in_batch: Tensor | None = None,
+        **batch: Tensor,
     ) -> dict[str, Any]:
         """Return `loss`, a scalar, and `terms`, each term before its weight, detached.
 
         Args:
-            input_ids: (batch, source).
-            attention_mask: (batch, source), 1 at real tokens.
-            labels: (batch, target), -100 where padded.
             window_counts: `target_tokens`, `source_tokens`, `examples` of the window.
             signals: By signal name, as a store gathers them.
             num_items_in_batch: The Trainer's own count; the window's counts are used instead.
+            batch: As `passes.collate` makes it.
         """
-        outputs = self.student(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            decoder_input_ids=self.student.prepare_decoder_input_ids_from_labels(labels),
-            output_hidden_states=self.hidden,
-            use_cache=False,
-        )
+        outputs = forward(self.student, batch, states=self.hidden)
         given = dict(signals or {})
         if "top_logits" in given:
             given["top_logits"] = TopLogits(given["top_logits"])
-        stacks = {}
-        if self.hidden:
-            stacks = {
-                "encoder": outputs.encoder_hidden_states,
-                "decoder": outputs.decoder_hidden_states,
-            }
         inputs = LossInputs(
             student_logits=outputs.logits,
-            labels=labels,
-            target_mask=labels != IGNORED,
-            source_mask=attention_mask.bool(),
-            student_hidden=stacks,
+            labels=batch["labels"],
+            target_mask=batch["labels"] != IGNORED,
+            source_mask=source_mask(batch),
+            student_hidden=outputs.states,
             signals=given,
             window_counts=window_counts,
             step=self.step,

@@ -18,7 +18,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from kdsearch.distill.data import IGNORED, Collator, Rows, by_length
+from kdsearch.distill.data import Rows, by_length
+from kdsearch.distill.passes import IGNORED, collate, forward, source_mask
 from kdsearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -72,11 +73,14 @@ def teacher_pass(
     model.train(False)
     kept: dict[str, list[Tensor]] = {}
     order = by_length(rows)
-    collate = Collator(model.config.pad_token_id)
+    causal = not model.config.is_encoder_decoder
     for start in range(0, len(order), batch_size):
         taken = order[start : start + batch_size]
         batch = collate(
-            [{"input_ids": rows.sources[row], "labels": rows.targets[row]} for row in taken]
+            [rows.sources[row] for row in taken],
+            [rows.targets[row] for row in taken],
+            model.config.pad_token_id or 0,
+            causal=causal,
         )
         for name, values, mask in _forward(model, batch, request):
             slots = kept.setdefault(name, [torch.empty(0)] * len(order))
@@ -89,18 +93,15 @@ def _forward(
     model: PreTrainedModel, batch: dict[str, Tensor], request: SignalRequest
 ) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Yield each asked signal of a batch with the mask of its real tokens."""
-    source_mask, target_mask = batch["attention_mask"].bool(), batch["labels"] != IGNORED
-    outputs = model(
-        **{name: values.to(model.device) for name, values in batch.items()},
-        output_hidden_states=bool(request.hidden_states),
-        use_cache=False,
-    )
+    on_device = {name: values.to(model.device) for name, values in batch.items()}
+    outputs = forward(model, on_device, states=bool(request.hidden_states))
+    target = on_device["labels"] != IGNORED
     if request.top_logits:
-        yield "top_logits", outputs.logits, target_mask
+        yield "top_logits", outputs.logits, target
     if "encoder" in request.hidden_states:
-        yield "encoder_states", outputs.encoder_hidden_states[-1], source_mask
+        yield "encoder_states", outputs.states["encoder"][-1], source_mask(on_device)
     if "decoder" in request.hidden_states:
-        yield "decoder_states", outputs.decoder_hidden_states[-1], target_mask
+        yield "decoder_states", outputs.states["decoder"][-1], target
 
 
 def build_store(

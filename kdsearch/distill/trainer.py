@@ -27,11 +27,12 @@ from transformers import (
     TrainingArguments,
 )
 
-from kdsearch.distill.data import IGNORED, Collator
+from kdsearch.distill.passes import IGNORED, source_mask
 from kdsearch.errors import SpecError
 from kdsearch.spec.models import Precision, Training
 
 if TYPE_CHECKING:
+    from kdsearch.distill.data import Collator
     from kdsearch.distill.module import DistillationModel
 
 SECONDS_BETWEEN_REPORTS = 3.0
@@ -72,7 +73,7 @@ class DistillationTrainer(Trainer):
         if batches:
             counts = {
                 "target_tokens": sum((batch["labels"] != IGNORED).sum() for batch in batches),
-                "source_tokens": sum(batch["attention_mask"].sum() for batch in batches),
+                "source_tokens": sum(source_mask(batch).sum() for batch in batches),
                 "examples": sum(torch.tensor(len(batch["labels"])) for batch in batches),
             }
             shared = {name: self._over_devices(count, device) for name, count in counts.items()}

@@ -87,7 +87,12 @@ class Workspace:
         if key not in self._rows:
             examples = getattr(self.assigned, split)
             self._rows[key] = encode(
-                examples, self.parts.domain, self.parts.options, tokenizer, self.spec.prompt
+                examples,
+                self.parts.domain,
+                self.parts.options,
+                tokenizer,
+                self.spec.prompt,
+                causal=not self.teacher_facts.encoder_decoder,
             )
         return self._rows[key]
 

@@ -195,6 +195,8 @@ class LadderChoice(Open):
 class PromptFormat(Strict):
     """How examples become token ids."""
 
+    format: Literal["auto", "plain", "chat"] = "auto"
+    """Chat messages where the tokenizer has a template, under `auto`."""
     max_tokens: int = Field(default=256, gt=0)
     """Longest prompt; the target is never cut."""
     truncate: Literal["error", "question"] = "error"

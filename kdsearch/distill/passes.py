@@ -1,0 +1,129 @@
+"""One forward pass in the form that losses, signals and answers share, for each kind of model.
+
+An encoder-decoder reads the source by its encoder and predicts targets by its decoder. A causal
+model reads source and target in one sequence; its head is computed at target positions alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+IGNORED = -100
+"""The label of positions that are no target, as in torch's cross-entropy."""
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a model says of a batch."""
+
+    logits: Tensor
+    """(batch, target, vocabulary): the prediction of each target token."""
+    states: Mapping[str, Sequence[Tensor]]
+    """By stack, then layer: (batch, tokens, width). `encoder` at source tokens, `decoder` where
+    each target token is predicted. Empty unless asked for; causal models have no `encoder`."""
+
+
+def collate(
+    sources: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    padding: int,
+    *,
+    causal: bool,
+) -> dict[str, Tensor]:
+    """Pad rows to a batch, on the right.
+
+    Masks are made from lengths, never by comparing ids with the padding id: T5 starts its targets
+    with that very id, and many causal models end them with it.
+
+    Args:
+        sources: Token ids of the prompts.
+        targets: Token ids of the answers.
+        padding: The id that fills `input_ids`.
+        causal: Whether source and target make one sequence.
+
+    Returns:
+        `input_ids` and `attention_mask` (batch, tokens), `labels` (batch, target) with -100 where
+        padded, and for causal models `predicting` (batch, target): the position whose output
+        predicts each target token.
+    """
+    read = [
+        [*source, *target[:-1]] if causal else source
+        for source, target in zip(sources, targets, strict=True)
+    ]
+    batch = {
+        "input_ids": pad(read, padding),
+        "attention_mask": pad([[1] * len(ids) for ids in read], 0),
+        "labels": pad(targets, IGNORED),
+    }
+    if causal:
+        positions = [
+            range(len(source) - 1, len(source) - 1 + len(target))
+            for source, target in zip(sources, targets, strict=True)
+        ]
+        batch["predicting"] = pad([list(each) for each in positions], 0)
+    return batch
+
+
+def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
+    """Stack rows of ids to (rows, longest), padded on the right."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+
+
+def forward(model: Any, batch: Mapping[str, Tensor], *, states: bool = False) -> Pass:
+    """Run a model on a batch of `collate`.
+
+    Args:
+        model: An encoder-decoder, or a causal model whose head is linear.
+        batch: On the model's device.
+        states: Whether hidden states are kept.
+    """
+    if model.config.is_encoder_decoder:
+        return _encoder_decoder(model, batch, states)
+    return _causal(model, batch, states)
+
+
+def source_mask(batch: Mapping[str, Tensor]) -> Tensor:
+    """Return which of `input_ids` are real source tokens, (batch, tokens)."""
+    mask = batch["attention_mask"].bool()
+    if "predicting" not in batch:
+        return mask
+    lengths = batch["predicting"][:, :1] + 1
+    return mask & (torch.arange(mask.shape[1], device=mask.device) < lengths)
+
+
+def _encoder_decoder(model: Any, batch: Mapping[str, Tensor], states: bool) -> Pass:
+    outputs = model(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        decoder_input_ids=model.prepare_decoder_input_ids_from_labels(batch["labels"]),
+        output_hidden_states=states,
+        use_cache=False,
+    )
+    kept: dict[str, Sequence[Tensor]] = {}
+    if states:
+        kept = {"encoder": outputs.encoder_hidden_states, "decoder": outputs.decoder_hidden_states}
+    return Pass(outputs.logits, kept)
+
+
+def _causal(model: Any, batch: Mapping[str, Tensor], states: bool) -> Pass:
+    outputs = model.base_model(
+        input_ids=batch["input_ids"],
+        attention_mask=batch["attention_mask"],
+        output_hidden_states=states,
+        use_cache=False,
+    )
+    at = batch["predicting"]
+    rows = torch.arange(len(at), device=at.device)[:, None]
+    logits = model.get_output_embeddings()(outputs.last_hidden_state[rows, at])
+    kept: dict[str, Sequence[Tensor]] = {}
+    if states:
+        kept = {"decoder": [layer[rows, at] for layer in outputs.hidden_states]}
+    return Pass(logits, kept)
