@@ -84,6 +84,8 @@ class TrialProgress(Event):
     student_only: int | None = None
     teacher_only: int | None = None
     items: int | None = None
+    paired: Mapping[str, float] | None = None
+    """As in `TrialFinished`."""
     losses: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -101,6 +103,8 @@ class TrialFinished(Event):
     items: int
     flops: Mapping[str, float]
     """`training` and `evaluation`, in floating-point operations."""
+    paired: Mapping[str, float] | None = None
+    """`difference`, `deviation`, `items` of graded scores or whole units; else counts suffice."""
     untrained_score: float | None = None
     seconds: float = 0.0
 

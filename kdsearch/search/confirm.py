@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.events import ConfirmTested
-from kdsearch.search.graded import paired_t_test
+from kdsearch.search.graded import paired_t_test, recipe_test, unit_means
 from kdsearch.search.rules import Verdict
 from kdsearch.search.statistics import PairedTest, retain_test, tango_test
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
 
+    from kdsearch.search.policy import Policy
     from kdsearch.search.rules import Rules
 
 
@@ -23,50 +25,70 @@ def verdict_of(test: PairedTest, bar: float) -> Verdict:
     return Verdict.NO_MATCH if test.upper_bound < bar else Verdict.UNDECIDED
 
 
-def paired_test(
-    student: Sequence[float], teacher: Sequence[float], rules: Rules, alpha: float
-) -> PairedTest:
+class Scores(NamedTuple):
+    """What student and teacher scored on each confirm item."""
+
+    students: Sequence[Sequence[float]]
+    """For each seed, or for the one checkpoint, in the order of the teacher's."""
+    teacher: Sequence[float]
+    units: Sequence[Hashable] | None = None
+    """The unit of each item, where items of one unit are not independent."""
+
+
+def paired_test(scores: Scores, rules: Rules, alpha: float) -> PairedTest:
     """Test a student against the rules, by the test that fits its scores.
 
-    Scores that are all right or wrong take Tango's test, or the score test of a retained share;
-    graded ones take a paired t-test.
+    Answers that are right or wrong take Tango's test, or the score test of a retained share.
+    Graded ones, and items in units, take a paired t-test; several seeds the test of a recipe.
 
     Args:
-        student: The student's score of each independent item.
-        teacher: The teacher's, in the same order.
+        scores: Of every item.
         rules: Margin or share to retain.
         alpha: This test's share of the chance of a false match.
     """
-    pairs = list(zip(student, teacher, strict=True))
-    if all(score in (0.0, 1.0) for pair in pairs for score in pair):
-        b, c = pairs.count((1.0, 0.0)), pairs.count((0.0, 1.0))
-        if rules.margin is not None:
-            return tango_test(b, c, len(pairs), rules.margin, 1.0 - alpha)
-        kept = rules.retain or 1.0
-        return retain_test(pairs.count((1.0, 1.0)), b, c, len(pairs), kept, 1.0 - alpha)
-    kept = 1.0 if rules.retain is None else rules.retain
-    return paired_t_test([own - kept * other for own, other in pairs], -rules.bar, 1.0 - alpha)
+    confidence, kept = 1.0 - alpha, 1.0 if rules.retain is None else rules.retain
+    in_units = scores.units is not None and len(set(scores.units)) < len(scores.units)
+    flat = (score for each in (*scores.students, scores.teacher) for score in each)
+    if len(scores.students) > 1 or in_units or not all(score in (0.0, 1.0) for score in flat):
+        values = [_differences(own, scores, kept) for own in scores.students]
+        if len(values) > 1:
+            return recipe_test(values, -rules.bar, confidence)
+        return paired_t_test(values[0], -rules.bar, confidence)
+    pairs = list(zip(scores.students[0], scores.teacher, strict=True))
+    b, c = pairs.count((1.0, 0.0)), pairs.count((0.0, 1.0))
+    if rules.margin is not None:
+        return tango_test(b, c, len(pairs), rules.margin, confidence)
+    return retain_test(pairs.count((1.0, 1.0)), b, c, len(pairs), kept, confidence)
 
 
-def tested_event(
+def _differences(student: Sequence[float], scores: Scores, kept: float) -> Sequence[float]:
+    values = [own - kept * other for own, other in zip(student, scores.teacher, strict=True)]
+    return values if scores.units is None else unit_means(values, scores.units)
+
+
+def judge_on_confirm(
     size: str,
     trial: str | None,
-    student: Sequence[float],
-    teacher: Sequence[float],
+    scores: Scores,
     rules: Rules,
     alpha: float,
     flops: Mapping[str, float],
 ) -> ConfirmTested:
-    """Test a student on confirm and return the event that says so."""
-    test = paired_test(student, teacher, rules, alpha)
-    items = len(student)
+    """Test a student on confirm and return the event that says so.
+
+    Of several seeds, scores are means and counts those of the first, which dev chose by.
+    """
+    test = paired_test(scores, rules, alpha)
+    items, first = len(scores.teacher), scores.students[0]
     kept = 1.0 if rules.retain is None else rules.retain
-    student_score, teacher_score = math.fsum(student) / items, math.fsum(teacher) / items
+    total = math.fsum(math.fsum(student) for student in scores.students)
+    student_score = total / (items * len(scores.students))
+    teacher_score = math.fsum(scores.teacher) / items
     return ConfirmTested(
         size=size,
         trial=trial,
-        student_only=sum(own > other for own, other in zip(student, teacher, strict=True)),
-        teacher_only=sum(own < other for own, other in zip(student, teacher, strict=True)),
+        student_only=sum(own > other for own, other in zip(first, scores.teacher, strict=True)),
+        teacher_only=sum(own < other for own, other in zip(first, scores.teacher, strict=True)),
         items=items,
         student_score=student_score,
         teacher_score=teacher_score,
@@ -77,3 +99,44 @@ def tested_event(
         verdict=verdict_of(test, rules.bar),
         flops=flops,
     )
+
+
+def confirm_event(
+    policy: Policy,
+    size: str,
+    student_right: Sequence[float],
+    teacher_right: Sequence[float],
+    flops: Mapping[str, float] | None = None,
+    *,
+    units: Sequence[Hashable] | None = None,
+) -> ConfirmTested:
+    """Test a declared size on confirm, at its share of alpha.
+
+    The bounds are one-sided at one minus that share, so that those of all sizes hold together.
+
+    Args:
+        policy: Has opened confirm.
+        size: The size whose `Confirm` job was handed out.
+        student_right: The student's score of each confirm item, 0 or 1 or graded.
+        teacher_right: The teacher's, in the same order.
+        flops: What answering confirm cost.
+        units: The unit of each item, where items of one unit are not independent.
+    """
+    return recipe_event(policy, size, [student_right], teacher_right, flops, units=units)
+
+
+def recipe_event(
+    policy: Policy,
+    size: str,
+    students_right: Sequence[Sequence[float]],
+    teacher_right: Sequence[float],
+    flops: Mapping[str, float] | None = None,
+    *,
+    units: Sequence[Hashable] | None = None,
+) -> ConfirmTested:
+    """Test as `confirm_event` does, over the seeds of `Confirm.seeds` in their order."""
+    alpha = policy.share(size)
+    trial = next(verdict.best_trial for verdict in policy.verdicts() if verdict.size == size)
+    scores = Scores(students_right, teacher_right, units)
+    event = judge_on_confirm(size, trial, scores, policy.rules, alpha, flops or {})
+    return replace(event, exploratory=policy.exploratory)

@@ -6,20 +6,25 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.search.distributions import normal_quantile
+from kdsearch.search.graded import Spread, t_test_of
 from kdsearch.search.statistics import score_statistic, tango_statistic
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kdsearch.events import TrialProgress
     from kdsearch.search.rules import Rules
 
 
 class Answers(NamedTuple):
-    """How often student and teacher were right on the same items."""
+    """How a student and its teacher answered the same items."""
 
     score: float
     student_only: int
     teacher_only: int
     items: int
+    paired: Mapping[str, float] | None = None
+    """Figures of the difference where counts do not say it: graded scores, items in units."""
 
     @property
     def both(self) -> int:
@@ -61,14 +66,14 @@ def weigh(answers: Answers, rules: Rules) -> Evidence:
     dev the bottleneck: with 600 items, 16 % of them discordant, a student equal to its teacher
     would pass a margin of three points only 57 % of the time.
     """
-    difference, square = _moments(answers, rules)
+    difference, square, items = _moments(answers, rules)
     return Evidence(
         score=answers.score,
         difference=difference,
         square=square,
-        items=answers.items,
+        items=items,
         required=rules.bar + _reach(square, rules),
-        below=_statistic(answers, rules) < -normal_quantile(rules.confidence),
+        below=_below(answers, rules),
     )
 
 
@@ -76,8 +81,8 @@ def weigh_progress(event: TrialProgress, rules: Rules) -> Evidence | None:
     """Weigh what a trial reports on its way; None if it has not answered dev."""
     if event.score is None or event.student_only is None or not event.items:
         return None
-    answers = Answers(event.score, event.student_only, event.teacher_only or 0, event.items)
-    return weigh(answers, rules)
+    counts = event.student_only, event.teacher_only or 0, event.items
+    return weigh(Answers(event.score, *counts, event.paired), rules)
 
 
 def expected_at_the_bar(evidence: Evidence, rules: Rules) -> Evidence:
@@ -96,24 +101,35 @@ def _reach(square: float, rules: Rules) -> float:
     return normal_quantile(1.0 - rules.alpha / 2.0) * math.sqrt(square / rules.confirm_items)
 
 
-def _moments(answers: Answers, rules: Rules) -> tuple[float, float]:
+def _moments(answers: Answers, rules: Rules) -> tuple[float, float, int]:
+    """Return mean and mean square of the difference, and the number of independent items."""
     items, kept = answers.items, rules.retain
+    if answers.paired is not None:
+        figures = answers.paired
+        mean = figures["difference"]
+        return mean, figures["deviation"] ** 2 + mean**2, int(figures["items"])
     if kept is None:
         one_sided = answers.student_only - answers.teacher_only
-        return one_sided / items, (answers.student_only + answers.teacher_only) / items
+        return one_sided / items, (answers.student_only + answers.teacher_only) / items, items
     mean = answers.both * (1.0 - kept) + answers.student_only - kept * answers.teacher_only
     square = answers.both * (1.0 - kept) ** 2 + answers.student_only
-    return mean / items, (square + kept**2 * answers.teacher_only) / items
+    return mean / items, (square + kept**2 * answers.teacher_only) / items, items
 
 
-def _statistic(answers: Answers, rules: Rules) -> float:
-    """Return the score statistic at the bar; far below zero, the bound lies below the bar."""
-    _, student_only, teacher_only, items = answers
+def _below(answers: Answers, rules: Rules) -> bool:
+    """Whether the one-sided upper bound of the difference lies below the bar."""
+    if answers.paired is not None:
+        figures = answers.paired
+        spread = Spread(figures["difference"], figures["deviation"], int(figures["items"]))
+        return t_test_of(spread, -rules.bar, rules.confidence).upper_bound < rules.bar
+    _, student_only, teacher_only, items, _ = answers
     if rules.retain is None:
-        return tango_statistic(student_only, teacher_only, items, rules.bar)
-    neither = items - answers.both - student_only - teacher_only
-    return score_statistic(
-        (1.0 - rules.retain, 1.0, -rules.retain, 0.0),
-        (answers.both, student_only, teacher_only, max(0, neither)),
-        0.0,
-    )
+        statistic = tango_statistic(student_only, teacher_only, items, rules.bar)
+    else:
+        neither = items - answers.both - student_only - teacher_only
+        statistic = score_statistic(
+            (1.0 - rules.retain, 1.0, -rules.retain, 0.0),
+            (answers.both, student_only, teacher_only, max(0, neither)),
+            0.0,
+        )
+    return statistic < -normal_quantile(rules.confidence)

@@ -62,37 +62,82 @@ def t_test_of(spread: Spread, margin: float, confidence: float) -> PairedTest:
     if spread.values < 2:
         raise ValueError(f"a t-test needs at least two values, not {spread.values}")
     error = spread.deviation / math.sqrt(spread.values)
-    distance = spread.mean + margin
-    if error == 0.0:
-        statistic = math.copysign(math.inf, distance) if distance else 0.0
-        p_value = 0.5 if distance == 0.0 else float(distance < 0.0)
-        return PairedTest(statistic, p_value, spread.mean, spread.mean, distance > 0.0)
-    quantile = t_quantile(confidence, spread.values - 1)
-    statistic = distance / error
-    return PairedTest(
-        statistic=statistic,
-        p_value=t_tail(statistic, spread.values - 1),
-        lower_bound=spread.mean - quantile * error,
-        upper_bound=spread.mean + quantile * error,
-        passes=statistic > quantile,
-    )
+    return _t_test(spread.mean, error, spread.values - 1.0, margin, confidence)
 
 
-def seeds_test(seed_means: Sequence[float], margin: float, confidence: float) -> PairedTest:
-    """Test whether a recipe, not one checkpoint, matches at its size.
-
-    Null hypothesis: the mean difference over seeds is at most `-margin`. A one-sided t over the
-    seeds' means: a two-level bootstrap with 3 to 5 seeds gives 11-19 % false matches.
+def paired_figures(
+    student: Sequence[float],
+    teacher: Sequence[float],
+    retain: float | None = None,
+    units: Sequence[Hashable] | None = None,
+) -> dict[str, float]:
+    """Return what a trial reports of graded scores, or of items that come in units.
 
     Args:
-        seed_means: For each seed the mean difference over confirm; every seed that was trained,
-            never a selection.
+        student: The student's score of each item.
+        teacher: The teacher's.
+        retain: The share of the teacher's score to keep, where that is the claim.
+        units: The unit of each item, where items of one unit are not independent.
+
+    Returns:
+        `difference`, its `deviation` between independent items or units, and their number,
+        `items`: the `paired` field of trial events.
+    """
+    kept = 1.0 if retain is None else retain
+    values = [own - kept * other for own, other in zip(student, teacher, strict=True)]
+    spread = spread_of(values if units is None else unit_means(values, units))
+    return {"difference": spread.mean, "deviation": spread.deviation, "items": spread.values}
+
+
+def recipe_test(
+    differences: Sequence[Sequence[float]], margin: float, confidence: float
+) -> PairedTest:
+    """Test whether a recipe, not one checkpoint, matches at its size.
+
+    Null hypothesis: the mean difference over seeds and items is at most `-margin`. Student's t on
+    the mean over seeds, whose squared error is the variance between seeds over their number plus
+    that between items over theirs, with the degrees of freedom of Satterthwaite (1946). All seeds
+    answer the same items, so a t over seed means alone takes the luck of the items for truth:
+    with every seed at exactly the margin it gives 5-25 % false matches, this 2-6 % (simulated: 3
+    and 5 seeds, 4,000 items).
+
+    Args:
+        differences: For each seed a value for each independent item or unit; every seed that was
+            trained, never a selection.
         margin: How far below zero still matches.
-        confidence: One minus the chance of a false match.
+        confidence: One minus the chance of a false match, and of each bound being wrong.
 
     Raises:
         ValueError: If there are fewer than three seeds.
     """
-    if len(seed_means) < SMALLEST_SEEDS:
-        raise ValueError(f"needs at least {SMALLEST_SEEDS} seeds, not {len(seed_means)}")
-    return paired_t_test(seed_means, margin, confidence)
+    seeds = len(differences)
+    if seeds < SMALLEST_SEEDS:
+        raise ValueError(f"needs at least {SMALLEST_SEEDS} seeds, not {seeds}")
+    between = spread_of([math.fsum(values) / len(values) for values in differences])
+    over_seeds = [math.fsum(values) / seeds for values in zip(*differences, strict=True)]
+    items = spread_of(over_seeds)
+    parts = (between.deviation**2 / seeds, items.deviation**2 / items.values)
+    total = sum(parts)
+    freedom = float(seeds - 1)
+    if total > 0.0:
+        weights = parts[0] ** 2 / (seeds - 1) + parts[1] ** 2 / (items.values - 1)
+        freedom = total**2 / weights
+    return _t_test(between.mean, math.sqrt(total), freedom, margin, confidence)
+
+
+def _t_test(
+    mean: float, error: float, freedom: float, margin: float, confidence: float
+) -> PairedTest:
+    distance = mean + margin
+    if error == 0.0:
+        statistic = math.copysign(math.inf, distance) if distance else 0.0
+        p_value = 0.5 if distance == 0.0 else float(distance < 0.0)
+        return PairedTest(statistic, p_value, mean, mean, distance > 0.0)
+    quantile, statistic = t_quantile(confidence, freedom), distance / error
+    return PairedTest(
+        statistic=statistic,
+        p_value=t_tail(statistic, freedom),
+        lower_bound=mean - quantile * error,
+        upper_bound=mean + quantile * error,
+        passes=statistic > quantile,
+    )

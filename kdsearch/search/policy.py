@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from kdsearch.errors import RunError
 from kdsearch.events import (
@@ -25,10 +25,11 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.search import sentences
-from kdsearch.search.confirm import tested_event
+from kdsearch.search.agreement import check, first_under_present_plan
+from kdsearch.search.confirm import confirm_event, recipe_event
 from kdsearch.search.evidence import Answers, weigh
 from kdsearch.search.futility import FUTILE, Watch
-from kdsearch.search.power import items_needed
+from kdsearch.search.replicas import Recipe, Replicas
 from kdsearch.search.route import Route
 from kdsearch.search.rules import (
     FINISHED,
@@ -44,12 +45,13 @@ from kdsearch.search.rules import (
     Verdict,
     trial_id,
 )
-from kdsearch.search.scaling import Seen, size_needed
 from kdsearch.search.state import Ending, Result, SizeState
 from kdsearch.spec.models import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from kdsearch.events import Record
 
 __all__ = [
     "FINISHED",
@@ -65,6 +67,7 @@ __all__ = [
     "Train",
     "Verdict",
     "confirm_event",
+    "recipe_event",
     "trial_id",
 ]
 
@@ -89,6 +92,9 @@ class Policy:
         self._positions = {size.name: position for position, size in enumerate(sizes)}
         self._states = [SizeState(rules.configurations, self.rules.futility) for _ in sizes]
         self._trials: dict[str, tuple[int, int | None]] = {}
+        self._replicas = Replicas(rules)
+        self._earlier: dict[str, ConfirmTested] = {}
+        self._exploratory = False
         for position, size in enumerate(sizes):
             for index in (None, *range(rules.configurations)):
                 self._trials[trial_id(size.name, index, rules.seed)] = (position, index)
@@ -112,10 +118,8 @@ class Policy:
             index = self._states[position].take(whole=self._whole)
             if index is not None:
                 return self._train(position, index)
-        awaiting = self._route.awaiting
-        if awaiting is not None and not self._confirm_out:
-            self._confirm_out = True
-            return Confirm(self.sizes[awaiting].name, self._best_trial(awaiting) or "")
+        if (job := self._next_for_confirm()) is not None:
+            return job
         return WAIT if self._working() else FINISHED
 
     def apply(self, event: Event) -> list[Event]:
@@ -139,6 +143,8 @@ class Policy:
 
         Baselines of visited sizes run to their end: they inform every verdict.
         """
+        if trial in self._replicas:
+            return None
         position, index = self._place(trial)
         state = self._states[position]
         if index is None or self._whole:
@@ -149,10 +155,15 @@ class Policy:
             return "not needed: the search went another way"
         return self._futile.get(trial)
 
-    def restore(self, records: Sequence[Record]) -> list[Event]:
+    def restore(self, records: Sequence[Record], *, changed: bool = False) -> list[Event]:
         """Replay a journal into a fresh policy.
 
-        Unfinished jobs are handed out again, finished ones never.
+        Unfinished jobs are handed out again, finished ones never. Decisions of an earlier plan are
+        made anew; if it had opened confirm, what is tested from now on is exploratory.
+
+        Args:
+            records: The whole journal.
+            changed: Whether the plan is about to change: more sizes, or more configurations.
 
         Returns:
             Decisions that follow but were not written before the run ended: to be appended.
@@ -162,14 +173,27 @@ class Policy:
                 before it.
         """
         due: deque[Event] = deque()
-        for record in records:
+        present = len(records) if changed else first_under_present_plan(records)
+        self._earlier = {
+            record.event.size or "": record.event
+            for record in records[:present]
+            if isinstance(record.event, ConfirmTested)
+        }
+        self._exploratory = any(
+            isinstance(record.event, ConfirmOpened) for record in records[:present]
+        )
+        for place, record in enumerate(records):
             if isinstance(record.event, SizeDecided | ConfirmOpened):
-                expected = due.popleft() if due else None
-                if expected is None or not _agree(record.event, expected):
-                    raise _contradiction(record, expected)
-            else:
+                if place >= present:
+                    check(record, due.popleft() if due else None)
+            elif place >= present or not isinstance(record.event, ConfirmTested):
                 due.extend(self.apply(record.event))
         return list(due)
+
+    @property
+    def exploratory(self) -> bool:
+        """Whether further tests are no evidence: confirm was opened under a narrower plan."""
+        return self._exploratory
 
     def share(self, size: str) -> float:
         """Return the share of alpha that was declared for a size.
@@ -190,42 +214,17 @@ class Policy:
         """Return what is known of the run; final once the job is `FINISHED`."""
         if self._uninformative:
             return Outcome.UNINFORMATIVE_TEACHER
-        found = {verdict.verdict for verdict in self.verdicts()}
-        if Verdict.MATCH in found:
+        verdicts = self.verdicts()
+        found = {verdict.verdict for verdict in verdicts}
+        if any(verdict.proves_a_match for verdict in verdicts):
             return Outcome.MATCH
-        open_ends = {Verdict.UNDECIDED, Verdict.FAILED} & found
+        open_ends = {Verdict.MATCH, Verdict.UNDECIDED, Verdict.FAILED} & found
         return Outcome.UNDECIDED if open_ends or Verdict.NO_MATCH not in found else Outcome.NO_MATCH
 
     def sentence(self) -> str:
         """Answer in one sentence how small a student can be."""
-        return sentences.answer(
-            self.outcome(),
-            self.verdicts(),
-            self.tests,
-            self.rules,
-            sentences.Hints(
-                more_items=self._items_that_decide(),
-                parameters_needed=self._parameters_needed(),
-                inverted=self._route.scanning,
-            ),
-        )
-
-    def _items_that_decide(self) -> int | None:
-        """Return the confirm items that would decide the last test, its rates being true."""
-        if not self.tests or self.rules.margin is None:
-            return None
-        last = self.tests[-1]
-        counts = last.student_only, last.teacher_only, last.items
-        return items_needed(*counts, self.rules.margin, self.share(last.size or ""))
-
-    def _parameters_needed(self) -> float | None:
-        """Return where the trend over the failed sizes reaches the bar."""
-        seen = []
-        for position, finding in self._route.findings.items():
-            parameters = self.sizes[position].parameters
-            if finding.distance is not None and not finding.passed and parameters is not None:
-                seen.append(Seen(parameters, finding.distance))
-        return size_needed(seen)
+        hints = sentences.hints_of(self._route, self.sizes, self.tests, self.rules)
+        return sentences.answer(self.outcome(), self.verdicts(), self.tests, self.rules, hints)
 
     @property
     def _whole(self) -> bool:
@@ -264,13 +263,17 @@ class Policy:
         return trial_id(self.sizes[position].name, index, self.rules.seed)
 
     def _apply_ending(self, event: TrialFinished | TrialFailed | TrialStopped) -> None:
+        if event.trial in self._replicas:
+            self._replicas.end(event)
+            return
         position, index = self._place(event.trial)
         state = self._states[position]
         if index is None:
             state.out.discard(None)
             state.baseline_ended |= not isinstance(event, TrialStopped)
         elif isinstance(event, TrialFinished):
-            answers = Answers(event.score, event.student_only, event.teacher_only, event.items)
+            counts = event.student_only, event.teacher_only, event.items
+            answers = Answers(event.score, *counts, event.paired)
             state.add(index, Result(Ending.FINISHED, weigh(answers, self.rules)))
         elif isinstance(event, TrialFailed):
             state.add(index, Result(Ending.FAILED))
@@ -280,7 +283,7 @@ class Policy:
             state.give_back(index)
 
     def _apply_progress(self, event: TrialProgress) -> None:
-        if event.trial is None:  # the teacher's own training
+        if event.trial is None or event.trial in self._replicas:  # the teacher's, or for confirm
             return
         position, index = self._place(event.trial)
         if index is None or not self.rules.futility or index in self._states[position].results:
@@ -295,12 +298,56 @@ class Policy:
     def _decide(self) -> list[Event]:
         """Follow decided sizes until one is open, confirm is asked, or nothing is left."""
         decisions: list[Event] = []
-        while (position := self._route.focus) is not None and self._states[position].decided:
-            step = self._route.after_dev(self._states[position].finding())
-            decisions.append(self._decision(position, step.then))
-            if step.declared:
-                decisions.append(self._opening(step.declared))
-        return decisions
+        while True:
+            focus, awaiting = self._route.focus, self._route.awaiting
+            if focus is not None and self._states[focus].decided:
+                step = self._route.after_dev(self._states[focus].finding())
+                state = self._states[focus]
+                reason = sentences.dev_reason(self.sizes[focus].name, state, step.then)
+                decisions.append(self._decided(focus, state.verdict(), "dev", reason))
+                if step.declared:
+                    decisions.append(self._opening(step.declared))
+            elif awaiting is not None and (known := self._known_test(awaiting)) is not None:
+                decisions.append(self._take_test(known))
+            elif awaiting is not None and self._untestable(awaiting):
+                decisions.append(self._give_up_recipe(awaiting))
+            else:
+                return decisions
+
+    def _next_for_confirm(self) -> Job | None:
+        """Return a seed to train for the test on confirm, then the test itself."""
+        awaiting = self._route.awaiting
+        if awaiting is None:
+            return None
+        recipe = self._recipe(awaiting)
+        if recipe is not None and (seed := recipe.take()) is not None:
+            return Train(recipe.trial(seed), recipe.size, recipe.index, seed)
+        if self._confirm_out or (recipe is not None and not recipe.complete):
+            return None
+        self._confirm_out = True
+        trials = () if recipe is None else recipe.trials
+        return Confirm(self.sizes[awaiting].name, self._best_trial(awaiting) or "", trials)
+
+    def _recipe(self, position: int) -> Recipe | None:
+        """Return the seeds that confirm tests of a size; None where it tests one checkpoint."""
+        index = self._states[position].winner
+        return self._replicas.recipe(self.sizes[position].name, index)
+
+    def _known_test(self, position: int) -> ConfirmTested | None:
+        """Return the test that an earlier plan made of the same trial: a size is tested once."""
+        test = self._earlier.get(self.sizes[position].name)
+        return test if test is not None and test.trial == self._best_trial(position) else None
+
+    def _untestable(self, position: int) -> bool:
+        recipe = self._recipe(position)
+        return recipe is not None and recipe.complete and not recipe.testable
+
+    def _give_up_recipe(self, position: int) -> SizeDecided:
+        """Leave a size undecided whose seeds failed."""
+        then = self._route.after_confirm(False)
+        few = f"too few of its {self.rules.seeds} seeds finished"
+        reason = f"{self.sizes[position].name} is undecided: {few}; {then}"
+        return self._decided(position, Verdict.UNDECIDED, "dev", reason)
 
     def _opening(self, declared: Sequence[int]) -> ConfirmOpened:
         return ConfirmOpened(
@@ -309,16 +356,13 @@ class Policy:
             fingerprint=self.fingerprint,
         )
 
-    def _decision(self, position: int, then: str) -> SizeDecided:
-        state = self._states[position]
-        name = self.sizes[position].name
-        reason = sentences.dev_reason(name, state, then)
+    def _decided(self, position: int, verdict: Verdict, on: str, reason: str) -> SizeDecided:
         self._reasons[position] = reason
         return SizeDecided(
-            size=name,
+            size=self.sizes[position].name,
             trial=self._best_trial(position),
-            verdict=state.verdict(),
-            decided_on="dev",
+            verdict=verdict,
+            decided_on=on,
             reason=reason,
         )
 
@@ -326,74 +370,26 @@ class Policy:
         position = self._positions.get(event.size or "")
         if position is None or position != self._route.awaiting:
             raise RunError(f"confirm was not asked to test size '{event.size}'")
+        return [self._take_test(event), *self._decide()]
+
+    def _take_test(self, event: ConfirmTested) -> SizeDecided:
         self.tests.append(event)
         self._confirm_out = False
         then = self._route.after_confirm(event.verdict == Verdict.MATCH)
         reason = sentences.confirm_reason(event, self.rules, then)
-        self._reasons[position] = reason
-        decision = SizeDecided(
-            size=event.size,
-            trial=event.trial,
-            verdict=Verdict(event.verdict),
-            decided_on="confirm",
-            reason=reason,
-        )
-        return [decision, *self._decide()]
+        position = self._positions[event.size or ""]
+        return self._decided(position, Verdict(event.verdict), "confirm", reason)
 
     def _verdict(self, position: int) -> SizeVerdict:
         name, state = self.sizes[position].name, self._states[position]
-        reason, best = self._reasons.get(position, ""), self._best_trial(position)
         if position not in self._route.visited or self._uninformative:
             return SizeVerdict(name, Verdict.NOT_VISITED)
-        decided_on: Literal["dev", "confirm"] | None = "dev" if state.decided else None
-        verdict = state.verdict() if state.decided else Verdict.UNDECIDED
+        reason = self._reasons.get(position, "")
         for test in self.tests:
             if test.size == name:
-                verdict, decided_on, best = Verdict(test.verdict), "confirm", test.trial
-        return SizeVerdict(name, verdict, decided_on, best_trial=best, reason=reason)
-
-
-def confirm_event(
-    policy: Policy,
-    size: str,
-    student_right: Sequence[float],
-    teacher_right: Sequence[float],
-    flops: Mapping[str, float] | None = None,
-) -> ConfirmTested:
-    """Test a declared size on confirm, at its share of alpha.
-
-    The bounds are one-sided at one minus that share, so that those of all sizes hold together.
-
-    Args:
-        policy: Has opened confirm.
-        size: The size whose `Confirm` job was handed out.
-        student_right: The student's score of each confirm item, 0 or 1 or graded.
-        teacher_right: The teacher's, in the same order.
-        flops: What answering confirm cost.
-    """
-    trial = next(verdict.best_trial for verdict in policy.verdicts() if verdict.size == size)
-    alpha = policy.share(size)
-    return tested_event(size, trial, student_right, teacher_right, policy.rules, alpha, flops or {})
-
-
-def _agree(journalled: Event, expected: Event) -> bool:
-    """Whether two decisions are the same, however they are worded."""
-    if isinstance(journalled, SizeDecided) and isinstance(expected, SizeDecided):
-        return replace(journalled, reason="") == replace(expected, reason="")
-    return journalled == expected
-
-
-def _contradiction(record: Record, expected: Event | None) -> RunError:
-    return RunError(
-        f"the journal's decision {record.sequence} ({_worded(record.event)}) does not follow from "
-        f"its results, which give {_worded(expected)}",
-        fix="the journal was changed, or was written under other rules: start a new run",
-    )
-
-
-def _worded(decision: Event | None) -> str:
-    if isinstance(decision, SizeDecided):
-        return f"{decision.size} {decision.verdict} on {decision.decided_on}"
-    if isinstance(decision, ConfirmOpened):
-        return f"confirm opened for {', '.join(decision.sizes)}"
-    return "no decision"
+                verdict, exploratory = Verdict(test.verdict), test.exploratory
+                return SizeVerdict(name, verdict, "confirm", exploratory, test.trial, reason)
+        best = self._best_trial(position)
+        if not state.decided:
+            return SizeVerdict(name, Verdict.UNDECIDED, best_trial=best)
+        return SizeVerdict(name, state.verdict(), "dev", best_trial=best, reason=reason)

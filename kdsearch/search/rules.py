@@ -62,6 +62,8 @@ class Rules:
     """Distilled trials a size, at most; the baseline comes on top."""
     strategy: Strategy = Strategy.BISECT
     seed: int = 0
+    seeds: int = 1
+    """1 tests the checkpoint that passed on dev; from 3 on, its recipe is tested over seeds."""
     futility: bool = True
     """Stop trials whose own reports leave them less than a 5 % chance to pass."""
     speculate: bool = False
@@ -74,6 +76,8 @@ class Rules:
             raise ValueError("give exactly one of margin, retain")
         if min(self.dev_items, self.confirm_items, self.configurations) < 1:
             raise ValueError("dev_items, confirm_items and configurations must be at least 1")
+        if self.seeds != 1 and self.seeds < 3:
+            raise ValueError("seeds must be 1 or at least 3")
 
     @property
     def alpha(self) -> float:
@@ -103,6 +107,8 @@ class Confirm:
 
     size: str
     trial: str
+    seeds: tuple[str, ...] = ()
+    """Where the recipe is tested: the trials of all its seeds, `trial` among them."""
 
 
 class Idle(StrEnum):
@@ -133,6 +139,11 @@ class SizeVerdict:
     """The trial that passed on dev, else the one that came nearest; never the baseline."""
     reason: str = ""
     """One sentence."""
+
+    @property
+    def proves_a_match(self) -> bool:
+        """Whether it is a match by a test that was declared."""
+        return self.verdict is Verdict.MATCH and not self.exploratory
 
 
 def trial_id(size: str, index: int | None, seed: int) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kdsearch.search.power import items_needed
 from kdsearch.search.rules import Outcome, Verdict
+from kdsearch.search.scaling import Seen, size_needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kdsearch.events import ConfirmTested
-    from kdsearch.search.rules import Rules, SizeVerdict
+    from kdsearch.search.route import Route
+    from kdsearch.search.rules import Rules, SizeCost, SizeVerdict
     from kdsearch.search.state import SizeState
 
 
@@ -74,6 +77,25 @@ class Hints(NamedTuple):
     """Larger sizes did worse than smaller ones."""
 
 
+def hints_of(
+    route: Route, sizes: Sequence[SizeCost], tests: Sequence[ConfirmTested], rules: Rules
+) -> Hints:
+    """Work out what may be said beside an answer."""
+    more = None
+    if tests and rules.margin is not None:
+        last, share = tests[-1], route.shares[route.names.index(tests[-1].size or "")]
+        counts = last.student_only, last.teacher_only, last.items
+        more = items_needed(*counts, rules.margin, share)
+    seen = [
+        Seen(parameters, finding.distance)
+        for position, finding in route.findings.items()
+        if finding.distance is not None
+        and not finding.passed
+        and (parameters := sizes[position].parameters) is not None
+    ]
+    return Hints(more, size_needed(seen), route.scanning)
+
+
 def answer(
     outcome: Outcome,
     verdicts: Sequence[SizeVerdict],
@@ -98,6 +120,8 @@ def answer(
         notes.append(f"the trend points to about {counted(hints.parameters_needed)} parameters")
     if outcome is Outcome.NO_MATCH:
         return f"No tried configuration of {_sizes(tried)} matches the teacher{_joined(notes)}."
+    if any(verdict.verdict is Verdict.MATCH for verdict in tried):
+        notes.insert(0, "that test was exploratory and proves nothing")
     if not tests:
         return f"Undecided: nothing tried at {_sizes(tried)} passed on dev{_joined(notes)}."
     if hints.more_items is not None:
@@ -120,9 +144,7 @@ def _joined(notes: Sequence[str]) -> str:
 
 def _match(verdicts: Sequence[SizeVerdict], tests: Sequence[ConfirmTested], rules: Rules) -> str:
     position, match = next(
-        (position, verdict)
-        for position, verdict in enumerate(verdicts)
-        if verdict.verdict is Verdict.MATCH
+        (position, verdict) for position, verdict in enumerate(verdicts) if verdict.proves_a_match
     )
     test = next(test for test in tests if test.size == match.size)
     return (

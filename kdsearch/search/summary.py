@@ -210,8 +210,8 @@ def _confirm(test: ConfirmTested, plan: Mapping[str, Any]) -> dict[str, Any]:
 def _selected(facts: _Facts) -> dict[str, Any] | None:
     """Return the smallest size that matched."""
     for planned in facts.plan["sizes"]:
-        decided = facts.decided.get(planned["size"])
-        if decided is not None and decided.verdict == Verdict.MATCH:
+        test = facts.tested.get(planned["size"])
+        if test is not None and test.verdict == Verdict.MATCH and not test.exploratory:
             return {
                 "size": planned["size"],
                 "parameters": planned["parameters"],

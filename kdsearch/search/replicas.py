@@ -1,0 +1,108 @@
+"""Further seeds of the configuration that confirm is to test.
+
+One seed says "this checkpoint matches"; three or more say "this recipe matches at this size". All
+of them are tested together, never the best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kdsearch.events import TrialFinished, TrialStopped
+from kdsearch.search.graded import SMALLEST_SEEDS
+from kdsearch.search.rules import trial_id
+
+if TYPE_CHECKING:
+    from kdsearch.events import TrialFailed
+    from kdsearch.search.rules import Rules
+
+
+@dataclass
+class Recipe:
+    """One size's chosen configuration with all its seeds."""
+
+    size: str
+    index: int
+    first: int
+    """The seed that dev chose by."""
+    waiting: list[int]
+    """Seeds to hand out."""
+    finished: list[int] = field(default_factory=list)
+    out: set[int] = field(default_factory=set)
+
+    def trial(self, seed: int) -> str:
+        """Return the id of a seed's trial."""
+        return trial_id(self.size, self.index, seed)
+
+    def take(self) -> int | None:
+        """Return a seed to train, marked as handed out; None if there is none now."""
+        if not self.waiting:
+            return None
+        seed = self.waiting.pop(0)
+        self.out.add(seed)
+        return seed
+
+    def end(self, seed: int, *, finished: bool) -> None:
+        """Take in that a seed finished or failed."""
+        self.out.discard(seed)
+        if seed in self.waiting:  # a replay: it was handed out before the run was killed
+            self.waiting.remove(seed)
+        if finished and seed not in self.finished:
+            self.finished.append(seed)
+
+    def give_back(self, seed: int) -> None:
+        """Let an interrupted seed be handed out again."""
+        self.out.discard(seed)
+        if seed not in self.waiting and seed not in self.finished:
+            self.waiting = sorted([*self.waiting, seed])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every seed has ended."""
+        return not self.waiting and not self.out
+
+    @property
+    def testable(self) -> bool:
+        """Whether enough seeds finished to speak of the recipe."""
+        return len(self.finished) + 1 >= SMALLEST_SEEDS
+
+    @property
+    def trials(self) -> tuple[str, ...]:
+        """The trials to test, the one that dev chose first."""
+        return tuple(self.trial(seed) for seed in (self.first, *sorted(self.finished)))
+
+
+class Replicas:
+    """The recipes of a search, and the trials that replicate them.
+
+    Args:
+        rules: The number of seeds, and the first.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._recipes: dict[str, Recipe] = {}
+        self._seeds: dict[str, tuple[Recipe, int]] = {}
+
+    def __contains__(self, trial: object) -> bool:
+        return trial in self._seeds
+
+    def recipe(self, size: str, index: int | None) -> Recipe | None:
+        """Return a size's recipe; None where one checkpoint is tested or none passed."""
+        if self.rules.seeds == 1 or index is None:
+            return None
+        if size not in self._recipes:
+            first = self.rules.seed
+            further = list(range(first + 1, first + self.rules.seeds))
+            recipe = self._recipes[size] = Recipe(size, index, first, further)
+            self._seeds |= {recipe.trial(seed): (recipe, seed) for seed in further}
+        return self._recipes[size]
+
+    def end(self, event: TrialFinished | TrialFailed | TrialStopped) -> None:
+        """Take in how a replica ended."""
+        recipe, seed = self._seeds[event.trial or ""]
+        if isinstance(event, TrialStopped):
+            recipe.give_back(seed)
+        else:
+            recipe.end(seed, finished=isinstance(event, TrialFinished))

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from kdsearch.search.confirm import Scores, judge_on_confirm, paired_test
+from kdsearch.search.graded import paired_t_test, recipe_test
+from kdsearch.search.rules import Rules
+from kdsearch.search.statistics import retain_test, tango_test
+
+RULES = Rules(margin=0.03, dev_items=10, confirm_items=1000)
+STUDENT = [1.0] * 870 + [0.0] * 30 + [1.0] * 20 + [0.0] * 80
+TEACHER = [1.0] * 900 + [0.0] * 100
+
+
+def test_right_and_wrong_answers_take_tango() -> None:
+    test = paired_test(Scores([STUDENT], TEACHER), RULES, 0.025)
+    assert test == tango_test(20, 30, 1000, 0.03, 0.975)
+
+
+def test_a_share_to_retain_takes_its_score_test() -> None:
+    test = paired_test(Scores([STUDENT], TEACHER), replace(RULES, margin=None, retain=0.97), 0.05)
+    assert test == retain_test(870, 20, 30, 1000, 0.97, 0.95)
+
+
+def test_graded_scores_take_a_paired_t() -> None:
+    graded = [score / 2 for score in STUDENT]
+    test = paired_test(Scores([graded], TEACHER), RULES, 0.05)
+    differences = [own - other for own, other in zip(graded, TEACHER, strict=True)]
+    assert test == paired_t_test(differences, 0.03, 0.95)
+
+
+def test_units_widen_the_bounds() -> None:
+    units = [item // 10 for item in range(1000)]
+    alone = paired_test(Scores([STUDENT], TEACHER), RULES, 0.05)
+    together = paired_test(Scores([STUDENT], TEACHER, units), RULES, 0.05)
+    assert together.upper_bound - together.lower_bound > alone.upper_bound - alone.lower_bound
+    single = paired_test(Scores([STUDENT], TEACHER, list(range(1000))), RULES, 0.05)
+    assert single == alone
+
+
+def test_several_seeds_are_tested_as_a_recipe() -> None:
+    scores = Scores([STUDENT, TEACHER, STUDENT], TEACHER)
+    differences = [
+        [own - other for own, other in zip(student, TEACHER, strict=True)]
+        for student in scores.students
+    ]
+    assert paired_test(scores, RULES, 0.05) == recipe_test(differences, 0.03, 0.95)
+    event = judge_on_confirm("A", "A-c0-s0", scores, RULES, 0.05, {})
+    assert event.student_score == pytest.approx((0.89 + 0.9 + 0.89) / 3)
+
+
+@pytest.mark.parametrize(
+    ("right", "verdict"), [(900, "match"), (875, "undecided"), (800, "no_match")]
+)
+def test_verdicts(right: int, verdict: str) -> None:
+    student = [1.0] * right + [0.0] * (1000 - right)
+    event = judge_on_confirm("A", "A-c0-s0", Scores([student], TEACHER), RULES, 0.05, {})
+    assert event.verdict == verdict
