@@ -109,6 +109,7 @@ class Plan:
             configurations=search.configurations_per_size,
             strategy=search.strategy,
             seed=search.seed,
+            futility=search.futility,
             force=force,
         )
 

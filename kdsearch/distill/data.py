@@ -140,7 +140,7 @@ class _Encoder:
     def prompt_ids(self, prompt: Prompt) -> list[int]:
         """Return the ids of a prompt."""
         if self.chat:
-            messages = prompt.messages or ({"role": "user", "content": prompt.text},)
+            messages = prompt.messages or ({"role": "user", "content": prompt_text(prompt)},)
             text = self.tokenizer.apply_chat_template(
                 list(messages), tokenize=False, add_generation_prompt=True
             )
@@ -162,14 +162,14 @@ class _Encoder:
             if fitting is not None:
                 self.cut += 1
                 return fitting
-        cutting = self.format.truncate == "question"
+        advice, left = "raise prompt.max_tokens", " and nothing left to cut"
+        if self.format.truncate == "error":
+            advice, left = f"{advice} or set prompt.truncate: question", ""
         raise DataError(
-            f"the prompt of '{example.id}' has {len(ids)} tokens"
-            + (" and nothing left to cut" if cutting else "")
-            + f"; prompt.max_tokens is {self.format.max_tokens}",
+            f"the prompt of '{example.id}' has {len(ids)} tokens{left}; "
+            f"prompt.max_tokens is {self.format.max_tokens}",
             where=f"domain {self.domain.name}",
-            fix="raise prompt.max_tokens"
-            + ("" if cutting else " or set prompt.truncate: question"),
+            fix=advice,
         )
 
     def _shortened(self, example: Example) -> tuple[list[int], Prompt] | None:

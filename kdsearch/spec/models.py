@@ -219,6 +219,10 @@ class Search(Strict):
     """The order in which sizes are visited."""
     configurations_per_size: int = Field(default=1, gt=0)
     """Distilled trials a size, at most; the baseline comes on top."""
+    futility: bool = False
+    """Stop trials that their own dev scores on the way (`train.evaluations`) leave less than a 5 %
+    chance to pass. It takes scores to near their end smoothly: leave it off where a falling
+    learning rate or a late insight lifts them at the end."""
     seed: int = Field(default=0, ge=0)
     """Fixes splits, configurations and initial weights."""
 
