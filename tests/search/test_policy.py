@@ -453,6 +453,17 @@ def test_a_recipe_is_trained_with_more_seeds_and_tested_over_all() -> None:
     assert resumed.sentence() == policy.sentence()
 
 
+def test_a_killed_recipe_trains_only_the_seeds_that_it_lacks() -> None:
+    _, log = recipe_search({}, 0.0)
+    killed = next(place for place, event in enumerate(log) if event.trial == "A-c0-s1")
+    resumed = Policy(SIZES[:1], replace(RULES, seeds=3))
+    resumed.restore([Record(place, 0.0, event) for place, event in enumerate(log[: killed + 1])])
+    job = resumed.next_job()
+    assert isinstance(job, Train)
+    assert job.trial == "A-c0-s2"
+    assert resumed.next_job() is WAIT
+
+
 def test_a_recipe_whose_seeds_fail_stays_undecided() -> None:
     policy, _ = recipe_search({("A-c0-s2", None): None}, 0.0)
     assert policy.outcome() == "undecided"
