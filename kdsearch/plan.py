@@ -20,7 +20,7 @@ from kdsearch.facts import (
     facts_of_folder,
     vocabulary_of,
 )
-from kdsearch.plugin.builtin import ScratchSize, scratch_model_config
+from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.search.cost import forward_flops, training_flops
 from kdsearch.search.expectation import Expectation, expect
 from kdsearch.search.policy import Rules, SizeCost

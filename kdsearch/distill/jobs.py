@@ -24,7 +24,7 @@ from kdsearch.distill.students import count_parameters, load_model, load_tokeniz
 from kdsearch.distill.trainer import train
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
-from kdsearch.facts import facts_of_folder
+from kdsearch.facts import facts_of_config, facts_of_folder
 from kdsearch.plugin import Shapes, Signal, Student
 from kdsearch.spec.models import Settings, Training, settings_hash
 
@@ -195,7 +195,8 @@ def _objective(
     workspace: Workspace, student: Student, losses: Mapping[str, Mapping[str, Any]]
 ) -> DistillationModel:
     """Build the loss terms of an objective around a student."""
-    facts = workspace.student_facts(student.model.config.to_dict())
+    table, head = student.model.get_input_embeddings(), student.model.get_output_embeddings()
+    facts = facts_of_config(student.model.config.to_dict(), head_tied=head.weight is table.weight)
     shapes = Shapes(facts, (workspace.teacher_facts,))
     terms, hidden = {}, False
     for name, given in losses.items():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kdsearch.distill.data import Rows, encode
 from kdsearch.distill.signals import SignalRequest
 from kdsearch.distill.students import byte_tokenizer, load_tokenizer
-from kdsearch.facts import ModelFacts, facts_of_config
+from kdsearch.facts import ModelFacts
 from kdsearch.plugin import Signal, Size
 from kdsearch.plugin.host import Host
 from kdsearch.spec.loading import Parts, load_spec, resolve_parts
@@ -70,10 +70,6 @@ class Workspace:
     def size(self, name: str) -> Size:
         """Return a size of the ladder as the plan counted it."""
         return Size(**next(size for size in self.manifest["sizes"] if size["name"] == name))
-
-    def student_facts(self, config: Mapping[str, Any]) -> ModelFacts:
-        """Return the measures of a built student, from its configuration."""
-        return facts_of_config(config, head_tied=bool(config.get("tie_word_embeddings", True)))
 
     @cached_property
     def assigned(self) -> Assigned:

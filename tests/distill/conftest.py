@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from kdsearch.distill.data import Rows, encode
 from kdsearch.distill.students import byte_tokenizer, random_model
 from kdsearch.facts import ModelFacts, facts_of_config
 from kdsearch.plugin import Answer, Example, Options, Prompt, Scores, Use
-from kdsearch.plugin.builtin import ScratchSize, scratch_model_config
+from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.spec.models import PromptFormat
 
 if TYPE_CHECKING:
@@ -81,6 +82,30 @@ def build(width: int, seed: int = 0, vocabulary: int = 259, layers: int = 2) -> 
     config = scratch_model_config("t5", measures, vocabulary)
     facts = facts_of_config(config, head_tied=True)
     return Built(random_model(config, byte_tokenizer(), seed), facts)
+
+
+def build_causal(width: int, seed: int = 0, layers: int = 2, *, tied: bool = True) -> Built:
+    """Build a tiny Llama with grouped key-value heads."""
+    config = LlamaConfig(
+        vocab_size=259,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        tie_word_embeddings=tied,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=1,
+    )
+    torch.manual_seed(seed)
+    facts = facts_of_config(config.to_dict(), head_tied=tied)
+    return Built(LlamaForCausalLM(config), facts)
+
+
+@pytest.fixture(scope="session")
+def tiny_causal() -> Callable[..., Built]:
+    return build_causal
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kdsearch.distill.data import Collator, encode, row_key
+from kdsearch.distill.data import encode, row_key
 from kdsearch.errors import DataError
 from kdsearch.plugin import Example
 from kdsearch.spec.models import PromptFormat
@@ -15,14 +15,6 @@ from kdsearch.spec.models import PromptFormat
 def test_source_and_target_end_with_end_of_sequence(rows: Any, tokenizer: Any) -> None:
     ends = {ids[-1] for ids in [*rows.sources, *rows.targets]}
     assert ends == {tokenizer.eos_token_id}
-
-
-def test_masks_do_not_depend_on_the_padding_id() -> None:
-    batch = Collator(1)(
-        [{"input_ids": [1, 1], "labels": [1]}, {"input_ids": [5], "labels": [0, 1]}]
-    )
-    assert batch["attention_mask"].tolist() == [[1, 1], [1, 0]]
-    assert batch["labels"].tolist() == [[1, -100], [0, 1]]
 
 
 def test_a_long_prompt_is_refused(sums: Any, tokenizer: Any) -> None:
