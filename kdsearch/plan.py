@@ -110,6 +110,7 @@ class Plan:
             strategy=search.strategy,
             seed=search.seed,
             futility=search.futility,
+            speculate=search.speculate,
             force=force,
         )
 
@@ -206,7 +207,8 @@ def make_plan(spec: SearchSpec, host: Host, assigned: Assigned | None = None) ->
     teacher = teacher_facts(spec, parts)
     sizes = _sizes(spec, parts, teacher)
     count, seed = spec.search.configurations_per_size, spec.search.seed
-    drawn = tuple(draw(spec.stage.spaces, index, seed) for index in range(count))
+    sampler = spec.search.sampler
+    drawn = tuple(draw(spec.stage.spaces, index, seed, sampler) for index in range(count))
     counts, unread = _counts(spec, parts, assigned)
     plan = Plan(spec, parts, teacher, sizes, drawn, counts)
     warnings = (*unread, *_warnings(plan))

@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from kdsearch.spec.space import Configuration, Space, parse_space
+from kdsearch.spec.space import Configuration, Sampler, Space, parse_space
 
 
 class Strict(BaseModel):
@@ -219,6 +219,10 @@ class Search(Strict):
     """The order in which sizes are visited."""
     configurations_per_size: int = Field(default=1, gt=0)
     """Distilled trials a size, at most; the baseline comes on top."""
+    sampler: Sampler = Sampler.RANDOM
+    """How configurations are drawn; grids are walked in any case."""
+    speculate: bool = False
+    """Train sizes that may come next when slots are free: sooner done, at a higher cost."""
     futility: bool = False
     """Stop trials that their own dev scores on the way (`train.evaluations`) leave less than a 5 %
     chance to pass. It takes scores to near their end smoothly: leave it off where a falling

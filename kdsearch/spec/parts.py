@@ -184,7 +184,8 @@ class _Resolver:
         """Validate the configurations that will run, whose parts may not go together."""
         spec, stage = self.spec, self.spec.stage
         for index in range(spec.search.configurations_per_size):
-            settings = stage.resolve(draw(stage.spaces, index, spec.search.seed))
+            drawn = draw(stage.spaces, index, spec.search.seed, spec.search.sampler)
+            settings = stage.resolve(drawn)
             if not any(values["weight"] for values in settings.losses.values()):
                 where = self.origin.rename((*STAGE, "losses"))
                 self._add(where, f"losses: every weight is 0 in configuration {index}")

@@ -7,8 +7,9 @@ the value drawn. Configuration `index` depends on the seed and the index alone.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from itertools import count, product
 from random import Random
 from typing import Annotated, Any
 
@@ -29,6 +30,10 @@ class Choice(_Space):
     def draw(self, random: Random) -> Any:
         """Draw a value."""
         return self.choice[random.randrange(len(self.choice))]
+
+    def at(self, share: float) -> Any:
+        """Return the value below which a share of the space lies, 0 included and 1 not."""
+        return self.choice[int(share * len(self.choice))]
 
     @property
     def edges(self) -> tuple[Any, ...]:
@@ -71,6 +76,11 @@ class Uniform(_Space):
         """Draw a value."""
         return random.uniform(*self.uniform)
 
+    def at(self, share: float) -> float:
+        """Return the value below which a share of the space lies, 0 included and 1 not."""
+        low, high = self.uniform
+        return min(high, low + share * (high - low))
+
     @property
     def edges(self) -> tuple[float, ...]:
         """Values whose validity stands for that of all."""
@@ -84,8 +94,13 @@ class LogUniform(_Space):
 
     def draw(self, random: Random) -> float:
         """Draw a value."""
+        return self.at(random.random())
+
+    def at(self, share: float) -> float:
+        """Return the value below which a share of the space lies, 0 included and 1 not."""
         low, high = self.loguniform
-        return min(high, max(low, math.exp(random.uniform(math.log(low), math.log(high)))))
+        start, end = math.log(low), math.log(high)
+        return min(high, max(low, math.exp(start + share * (end - start))))
 
     @property
     def edges(self) -> tuple[float, ...]:
@@ -114,11 +129,23 @@ def parse_space(value: Any) -> Any:
     return SPACES[next(iter(value))].model_validate(value) if is_space(value) else value
 
 
-def draw(spaces: Mapping[str, Space], index: int, seed: int) -> Configuration:
+class Sampler(StrEnum):
+    """How values that are no grid are drawn."""
+
+    RANDOM = "random"
+    QUASI_RANDOM = "quasi_random"
+    """Spread evenly over the space from the first configuration on."""
+
+
+def draw(
+    spaces: Mapping[str, Space], index: int, seed: int, sampler: Sampler = Sampler.RANDOM
+) -> Configuration:
     """Draw configuration `index`.
 
-    Grids are walked in mixed-radix order by the index; every other value is drawn from a stream of
-    its own, so that adding a searched value leaves the others as they were.
+    Grids are walked in mixed-radix order by the index. Random values are each drawn from a stream
+    of their own, so that adding a searched value leaves the others as they were. Quasi-random ones
+    are points of a Halton sequence (1960), each dimension shifted at random; a value added after
+    the others leaves them as they were.
     """
     grids = {path: space.grid for path, space in spaces.items() if isinstance(space, Grid)}
     combination: Sequence[Any] = ()
@@ -126,7 +153,32 @@ def draw(spaces: Mapping[str, Space], index: int, seed: int) -> Configuration:
         combinations = list(product(*grids.values()))
         combination = combinations[index % len(combinations)]
     values = dict(zip(grids, combination, strict=True))
+    primes = _primes()
     for path, space in spaces.items():
-        if not isinstance(space, Grid):
+        if isinstance(space, Grid):
+            continue
+        if sampler is Sampler.RANDOM:
             values[path] = space.draw(Random(f"{seed}:{path}:{index}"))
+        else:
+            shift = Random(f"{seed}:{path}").random()
+            values[path] = space.at((radical_inverse(index, next(primes)) + shift) % 1.0)
     return {path: values[path] for path in spaces}
+
+
+def radical_inverse(index: int, base: int) -> float:
+    """Mirror an index's digits at the point: 0, 1/2, 1/4, 3/4, 1/8 in base 2."""
+    value, place = 0.0, 1.0 / base
+    while index:
+        index, digit = divmod(index, base)
+        value += digit * place
+        place /= base
+    return value
+
+
+def _primes() -> Iterator[int]:
+    """Yield the primes, one base for each dimension."""
+    found: list[int] = []
+    for number in count(2):
+        if all(number % prime for prime in found):
+            found.append(number)
+            yield number

@@ -7,7 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from kdsearch.spec.space import Choice, Grid, LogUniform, Uniform, draw, is_space, parse_space
+from kdsearch.spec.space import (
+    Choice,
+    Grid,
+    LogUniform,
+    Sampler,
+    Uniform,
+    draw,
+    is_space,
+    parse_space,
+    radical_inverse,
+)
 
 if TYPE_CHECKING:
     from kdsearch.spec.space import Space
@@ -24,9 +34,16 @@ spaces = st.one_of(
 )
 
 
-@given(space=spaces, index=st.integers(0, 99), seed=st.integers(0, 99))
-def test_a_value_stays_inside_its_space(space: Space, index: int, seed: int) -> None:
-    value = draw({"x": space}, index, seed)["x"]
+@given(
+    space=spaces,
+    index=st.integers(0, 99),
+    seed=st.integers(0, 99),
+    sampler=st.sampled_from(Sampler),
+)
+def test_a_value_stays_inside_its_space(
+    space: Space, index: int, seed: int, sampler: Sampler
+) -> None:
+    value = draw({"x": space}, index, seed, sampler)["x"]
     if isinstance(space, Choice):
         assert value in space.choice
     else:
@@ -46,6 +63,19 @@ def test_adding_a_searched_value_leaves_the_others(
     again = draw({f"old {key}": value for key, value in parts.items()}, index, 1)
     assert {key: value for key, value in after.items() if key != "added"} == again
     assert draw(dict(reversed(parts.items())), index, seed=1) == before
+
+
+@given(seed=st.integers(0, 99), count=st.sampled_from([2, 4, 8, 16]))
+def test_quasi_random_values_fill_every_cell_once(seed: int, count: int) -> None:
+    spaces: dict[str, Space] = {"x": Uniform(uniform=(0.0, 1.0)), "y": Uniform(uniform=(0.0, 1.0))}
+    drawn = [draw(spaces, index, seed, Sampler.QUASI_RANDOM)["x"] for index in range(count)]
+    gaps = sorted((later - drawn[0]) % 1.0 for later in drawn)
+    assert gaps == pytest.approx([place / count for place in range(count)])
+
+
+def test_digits_are_mirrored_at_the_point() -> None:
+    assert [radical_inverse(index, 2) for index in range(5)] == [0, 0.5, 0.25, 0.75, 0.125]
+    assert radical_inverse(5, 3) == pytest.approx(2 / 3 + 1 / 9)
 
 
 def test_grids_walk_every_combination_once() -> None:
