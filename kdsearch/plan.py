@@ -153,6 +153,7 @@ class Plan:
             "match": match.model_dump(mode="json"),
             "strategy": search.strategy.value,
             "seed": search.seed,
+            "futility": search.futility,
             "sizes": [self._size_json(size) for size in self.sizes],
             "configurations": [dict(configuration) for configuration in self.configurations],
             "splits": self.counts._asdict(),

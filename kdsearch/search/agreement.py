@@ -43,7 +43,7 @@ def _terms(plan: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what of a plan decisions depend on."""
     sizes = [size["size"] for size in plan.get("sizes", [])]
     named = ("match", "strategy", "seed", "configurations", "splits")
-    return (sizes, *(plan.get(name) for name in named))
+    return (sizes, bool(plan.get("futility")), *(plan.get(name) for name in named))
 
 
 def _unworded(decision: Event) -> Event:

@@ -38,6 +38,7 @@ def policy_of(records: Sequence[Record]) -> Policy:
         configurations=len(plan["configurations"]),
         strategy=Strategy(plan["strategy"]),
         seed=plan["seed"],
+        futility=plan.get("futility", False),
         force=trained and not informative,
     )
     return Policy(sizes, rules, opened.fingerprint if opened else "")
