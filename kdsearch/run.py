@@ -22,7 +22,7 @@ from kdsearch.search.summary import summarise
 from kdsearch.spec.loading import differences, load_spec, write_spec
 from kdsearch.spec.models import SearchSpec, Settings, settings_hash
 from kdsearch.spec.parts import Parts, resolve_parts
-from kdsearch.splits import Assigned, assign, fingerprint
+from kdsearch.splits import Assigned, assign, fingerprint, load_examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,8 +137,13 @@ class _Search:
         self.host = host
         self.folder = run_directory.absolute()
         self.parts = resolve_parts(spec, host)
-        examples = tuple(self.parts.domain.load(self.parts.options))
-        self.assigned: Assigned = assign(examples, spec.stage.splits, spec.search.seed)
+        domain = self.parts.domain
+        self.assigned: Assigned = assign(
+            load_examples(domain, self.parts.options),
+            spec.stage.splits,
+            spec.search.seed,
+            domain=domain.name,
+        )
         self.plan: Plan = make_plan(spec, host, self.assigned)
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields

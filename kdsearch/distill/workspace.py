@@ -15,7 +15,7 @@ from kdsearch.facts import ModelFacts
 from kdsearch.plugin import Signal, Size
 from kdsearch.plugin.host import Host
 from kdsearch.spec.loading import Parts, load_spec, resolve_parts
-from kdsearch.splits import Assigned, assign
+from kdsearch.splits import Assigned, assign, load_examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +74,10 @@ class Workspace:
     @cached_property
     def assigned(self) -> Assigned:
         """The examples of each split."""
-        examples = tuple(self.parts.domain.load(self.parts.options))
-        return assign(examples, self.spec.stage.splits, self.spec.search.seed)
+        domain = self.parts.domain
+        examples = load_examples(domain, self.parts.options)
+        splits, seed = self.spec.stage.splits, self.spec.search.seed
+        return assign(examples, splits, seed, domain=domain.name)
 
     def rows(self, split: str, tokenizer: Any) -> Rows:
         """Return a split as token ids; the same tokenizer is asked once a process."""

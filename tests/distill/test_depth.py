@@ -59,7 +59,7 @@ def test_counts_are_exact_and_exports_are_plain(teacher: Any, asked: Any, tmp_pa
     assert count_parameters(student.model) == size.parameters
     student.model.save_pretrained(tmp_path / "out")
     auto = AutoModelForSeq2SeqLM if facts.encoder_decoder else AutoModelForCausalLM
-    plain = auto.from_pretrained(tmp_path / "out")
+    plain: Any = auto.from_pretrained(tmp_path / "out")
     torch.testing.assert_close(logits(plain), logits(student.model))
     assert facts_of_folder(tmp_path / "out").parameters == size.parameters
     assert plain.generate(torch.tensor([[5, 6]]), max_new_tokens=3).shape[0] == 1
