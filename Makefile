@@ -29,7 +29,7 @@ test: .venv/installed-dev
 
 slow: .venv/installed-dev
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
-	$(BIN)/python benchmarks/simulate_search.py
+	$(BIN)/python -m benchmarks.simulate_search
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --quiet --fix .

@@ -47,22 +47,32 @@ def search(world: World, **changes: Any) -> Found:
         world: Answers every trial.
         changes: Rules that differ from the default ones.
     """
+    policy = policy_for(world, **changes)
+    ledger = Ledger({size.name: size.flops for size in policy.sizes}, world.grid_flops)
+    play(policy, world, ledger)
+    return _found(policy, world, ledger)
+
+
+def policy_for(world: World, **changes: Any) -> Policy:
+    """Return the policy of a search on a world; sizes are named by their position."""
     setting = world.setting
-    sizes = [SizeCost(str(place), setting.growth**place) for place in range(setting.sizes)]
     rules = Rules(
         margin=setting.margin,
         dev_items=setting.dev,
         confirm_items=setting.confirm,
         configurations=setting.configurations,
     )
-    policy = Policy(sizes, replace(rules, **changes))
-    ledger = Ledger({size.name: size.flops for size in sizes}, world.grid_flops)
+    sizes = [SizeCost(str(place), setting.growth**place) for place in range(setting.sizes)]
+    return Policy(sizes, replace(rules, **changes))
+
+
+def play(policy: Policy, world: World, ledger: Ledger) -> None:
+    """Do every job that the policy hands out."""
     while not isinstance(job := policy.next_job(), str):
         if isinstance(job, Confirm):
             _confirm(policy, world, job)
         else:
             _train(policy, world, job, ledger)
-    return _found(policy, world, ledger)
 
 
 def _train(policy: Policy, world: World, job: Train, ledger: Ledger) -> None:
@@ -115,11 +125,16 @@ def _train(policy: Policy, world: World, job: Train, ledger: Ledger) -> None:
 
 
 def _confirm(policy: Policy, world: World, job: Confirm) -> None:
-    counts = _trial(world, job.size, job.trial).confirm
+    policy.apply(confirm_event(policy, job.size, *confirm_answers(world, job.size, job.trial)))
+
+
+def confirm_answers(world: World, size: str, trial: str) -> tuple[list[float], list[float]]:
+    """Return what a student and the teacher score on each confirm item."""
+    counts = _trial(world, size, trial).confirm
     agreed = world.setting.confirm - counts.student_only - counts.teacher_only
     student = [1.0] * (agreed + counts.student_only) + [0.0] * counts.teacher_only
     teacher = [1.0] * agreed + [0.0] * counts.student_only + [1.0] * counts.teacher_only
-    policy.apply(confirm_event(policy, job.size, student, teacher))
+    return student, teacher
 
 
 def _index(trial: str) -> int:

@@ -499,3 +499,38 @@ def test_graded_scores_and_units_are_weighed_by_their_figures() -> None:
     units = [place // 2 for place in range(2000)]
     tested = confirm_event(policy, "A", *confirm_answers(0.0), units=units)
     assert tested.verdict == "match"
+
+
+def test_a_teacher_below_every_student_is_matched_by_the_smallest() -> None:
+    policy = Policy(SIZES, RULES)
+    drive(policy, ladder(*[0.03] * 7), dict.fromkeys("ABCDEFG", 0.03))
+    assert policy.verdicts()[0].verdict == "match"
+    assert "3.0 points above the teacher" in policy.sentence()
+
+
+def test_equal_sizes_are_told_apart_by_their_place() -> None:
+    policy = Policy([SizeCost(name, 5.0, 1000) for name in "ABC"], RULES)
+    script: Script = {(name, 0): -0.2 if name == "A" else 0.0 for name in "ABC"}
+    drive(policy, script, LEVEL)
+    assert policy.verdicts()[1].verdict == "match"
+
+
+def test_a_confirm_too_small_for_the_margin_says_how_many_would_do() -> None:
+    policy = Policy(SIZES[:1], replace(RULES, confirm_items=400, margin=0.02))
+    policy.next_job()
+    policy.apply(ending(Train("A-c0-s0", "A", 0, 0), 0.01))
+    student = [0.0] * 26 + [1.0] * 354 + [0.0] * 20
+    policy.apply(confirm_event(policy, "A", student, [1.0] * 360 + [0.0] * 40))
+    assert policy.outcome() == "undecided"
+    assert "confirm items would decide" in policy.sentence()
+
+
+def test_rules_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(ValueError, match="exactly one of margin, retain"):
+        replace(RULES, retain=0.97)
+    with pytest.raises(ValueError, match="at least 1"):
+        replace(RULES, configurations=0)
+    with pytest.raises(ValueError, match="seeds"):
+        replace(RULES, seeds=2)
+    with pytest.raises(ValueError, match="each with a name of its own"):
+        Policy([SIZES[0], SIZES[0]], RULES)
