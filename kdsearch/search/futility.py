@@ -12,9 +12,8 @@ from kdsearch.search.distributions import normal_tail, t_tail
 from kdsearch.search.evidence import Evidence, expected_at_the_bar, weigh_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from kdsearch.events import TrialProgress
+    from kdsearch.search.graded import Spread
     from kdsearch.search.rules import Rules
 
 LEAST_CHANCE = 0.05
@@ -128,20 +127,18 @@ class Outlook(NamedTuple):
         )
 
 
-def chance_of_more(distances: Sequence[float], more: int) -> float:
+def chance_of_more(distances: Spread, more: int) -> float:
     """Return an upper limit of the chance that any further configuration of a size passes.
 
     The distances of those that ended predict the next by Student's t; a union bound joins them.
 
     Args:
-        distances: How far each ended above what was required, at least two.
+        distances: How far those that ended, at least two, did so above what was required.
         more: Configurations not yet ended.
     """
-    count = len(distances)
-    mean = math.fsum(distances) / count
-    squares = math.fsum((distance - mean) ** 2 for distance in distances)
-    deviation = math.sqrt(squares / (count - 1) + JITTER**2) * math.sqrt(1.0 + 1.0 / count)
-    return min(1.0, more * t_tail(-mean / deviation, count - 1))
+    count = distances.values
+    deviation = math.hypot(distances.deviation, JITTER) * math.sqrt(1.0 + 1.0 / count)
+    return min(1.0, more * t_tail(-distances.mean / deviation, count - 1))
 
 
 class Forecast(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.search.distributions import t_quantile, t_tail
@@ -29,6 +30,28 @@ def spread_of(values: Sequence[float]) -> Spread:
     mean = math.fsum(values) / count
     squares = math.fsum((value - mean) ** 2 for value in values)
     return Spread(mean, math.sqrt(squares / max(1, count - 1)), count)
+
+
+@dataclass
+class Running:
+    """A sample that grows by one value at a time (Welford 1962)."""
+
+    values: int = 0
+    mean: float = 0.0
+    squares: float = 0.0
+    """Sum of squared deviations from the mean."""
+
+    def add(self, value: float) -> None:
+        """Take in a value."""
+        self.values += 1
+        step = value - self.mean
+        self.mean += step / self.values
+        self.squares += step * (value - self.mean)
+
+    @property
+    def spread(self) -> Spread:
+        """The mean and standard deviation so far."""
+        return Spread(self.mean, math.sqrt(self.squares / max(1, self.values - 1)), self.values)
 
 
 def unit_means(values: Sequence[float], units: Sequence[Hashable]) -> list[float]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kdsearch.search.futility import LEAST_CHANCE, LEAST_ENDED, chance_of_more
+from kdsearch.search.graded import Running
 from kdsearch.search.route import Finding
 from kdsearch.search.rules import Verdict
 
@@ -78,6 +79,12 @@ class SizeState:
     """Lower indices are out or have ended."""
     hopeless: bool = False
     """The settled indices leave the others too small a chance to pass."""
+    _nearest: tuple[float, int] | None = None
+    """Negated distance and index of the settled configuration that came nearest."""
+    _failed: int = 0
+    _below: bool = True
+    """Whether dev excludes a match of every settled configuration."""
+    _distances: Running = field(default_factory=Running)
 
     @property
     def decided(self) -> bool:
@@ -99,19 +106,20 @@ class SizeState:
             if settled.passes:
                 self.winner = self.settled
             else:
-                self.settled += 1
-                self.hopeless = self.futility and self._gives_up()
+                self._settle(settled)
 
-    def _gives_up(self) -> bool:
-        """Whether the settled configurations say that none of the others will pass."""
-        ends = [result.distance for result in self._settled()]
-        known = [distance for distance in ends if distance is not None]
-        more = self.configurations - self.settled
-        return len(known) >= LEAST_ENDED and chance_of_more(known, more) < LEAST_CHANCE
-
-    def _settled(self) -> list[Result]:
-        """Return the results that decide: later ones are chance arrivals."""
-        return [self.results[index] for index in range(self.settled)]
+    def _settle(self, result: Result) -> None:
+        """Count a configuration that ended without passing, those below it being counted."""
+        self._failed += result.ending is Ending.FAILED
+        self._below &= result.below
+        if (distance := result.distance) is not None:
+            self._distances.add(distance)
+            here = (-distance, self.settled)
+            self._nearest = here if self._nearest is None else min(self._nearest, here)
+        self.settled += 1
+        more, known = self.configurations - self.settled, self._distances
+        enough = self.futility and known.values >= LEAST_ENDED
+        self.hopeless = enough and chance_of_more(known.spread, more) < LEAST_CHANCE
 
     def give_back(self, index: int | None) -> None:
         """Let an interrupted job be handed out again."""
@@ -137,12 +145,7 @@ class SizeState:
         """Return the winner, else the index that came nearest; ties go to the lower index."""
         if self.winner is not None:
             return self.winner
-        shown = [
-            (-result.distance, index)
-            for index, result in enumerate(self._settled())
-            if result.distance is not None
-        ]
-        return min(shown)[1] if shown else None
+        return None if self._nearest is None else self._nearest[1]
 
     def finding(self) -> Finding:
         """Return what a decided size's results say, by its best one."""
@@ -161,8 +164,6 @@ class SizeState:
         """Return what dev alone says of a decided size."""
         if self.winner is not None:
             return Verdict.UNDECIDED
-        results = self._settled()
-        if all(result.ending is Ending.FAILED for result in results):
+        if self._failed == self.settled:
             return Verdict.FAILED
-        below = all(result.below for result in results)
-        return Verdict.NO_MATCH if below else Verdict.UNDECIDED
+        return Verdict.NO_MATCH if self._below else Verdict.UNDECIDED

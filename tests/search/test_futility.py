@@ -7,6 +7,7 @@ import pytest
 
 from kdsearch.events import TrialProgress
 from kdsearch.search.futility import Curve, Forecast, Watch, chance_of_more
+from kdsearch.search.graded import spread_of
 from kdsearch.search.rules import Rules
 
 RULES = Rules(margin=0.02, dev_items=2000, confirm_items=4000)
@@ -88,4 +89,4 @@ def test_two_reports_are_too_few() -> None:
 def test_others_of_a_size_are_given_up_when_all_fell_alike(
     distances: list[float], given_up: bool
 ) -> None:
-    assert (chance_of_more(distances, 3) < 0.05) is given_up
+    assert (chance_of_more(spread_of(distances), 3) < 0.05) is given_up

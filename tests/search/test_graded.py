@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kdsearch.search.graded import paired_figures, paired_t_test, recipe_test, unit_means
+from kdsearch.search.graded import (
+    Running,
+    paired_figures,
+    paired_t_test,
+    recipe_test,
+    spread_of,
+    unit_means,
+)
 
 values = st.lists(st.floats(-1.0, 1.0).map(lambda value: round(value, 3)), min_size=2, max_size=40)
 
@@ -26,6 +33,14 @@ def test_paired_t_equals_scipy(drawn: list[float], margin: float) -> None:
 def test_equal_graded_scores(margin: float, passes: bool, p_value: float) -> None:
     test = paired_t_test([0.0] * 9, margin, 0.95)
     assert (test.passes, test.p_value) == (passes, p_value)
+
+
+@given(values)
+def test_a_running_sample_is_the_sample(drawn: list[float]) -> None:
+    running = Running()
+    for value in drawn:
+        running.add(value)
+    assert running.spread == pytest.approx(spread_of(drawn), abs=1e-9)
 
 
 def test_units_are_averaged_in_order() -> None:
