@@ -5,7 +5,7 @@ PLUGINS := $(wildcard plugins/kdsearch-*)
 SOURCES := pyproject.toml constraints.txt $(PLUGINS:%=%/pyproject.toml)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # An importable torch is reused: it may be a build for this machine's GPU.
-REUSE := $(shell $(PYTHON) -c "import torch" 2>/dev/null && echo --system-site-packages)
+REUSE = $(shell $(PYTHON) -c "import torch" 2>/dev/null && echo --system-site-packages)
 
 .PHONY: help quickstart install test slow format
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+
 @dataclass(frozen=True)
 class Outcome:
     """How a command ended."""
