@@ -99,7 +99,8 @@ def test_a_broken_plugin_is_a_problem_and_not_an_error(write: Write, body: str, 
 
 def test_neither_owner_of_a_taken_name_wins(write: Write) -> None:
     host = Host([write("@hookimpl\ndef kdsearch_domains(): return [Toy(), Toy(), EvaluateOnly()]")])
-    assert set(host.domains) == {"toy_evaluate"}
+    assert "toy_evaluate" in host.domains
+    assert "toy" not in host.domains
 
 
 def test_a_broken_plugin_blocks_only_a_spec_that_may_need_it(
