@@ -7,10 +7,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # An importable torch is reused: it may be a build for this machine's GPU.
 REUSE = $(shell $(PYTHON) -c "import torch" 2>/dev/null && echo --system-site-packages)
 
-.PHONY: help quickstart install test slow format
+.PHONY: help quickstart install smollm2 test slow format
 
 help:
 	@echo "make quickstart   search for the smallest student on the arithmetic domain"
+	@echo "make smollm2      write SmolLM2-135M to models/, for specs/news-smollm2.yaml"
 	@echo "make test         lint, types, layers and tests"
 	@echo "make slow         what takes too long for make test"
 	@echo "make format       format the code"
@@ -19,6 +20,10 @@ quickstart: .venv/installed
 	$(BIN)/kdsearch run specs/quickstart.yaml $(ARGS)
 
 install: .venv/installed
+
+smollm2: .venv/installed
+	@$(PIP) -c .venv/constraints.txt -e ".[gguf]"
+	$(BIN)/python benchmarks/smollm2.py models/smollm2-135m
 
 test: .venv/installed-dev
 	$(BIN)/ruff check --quiet .

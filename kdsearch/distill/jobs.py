@@ -45,7 +45,9 @@ def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
         NonFiniteLossError: If a loss term is NaN or infinite.
     """
     workspace = _workspace(job["run"])
-    torch.set_num_threads(workspace.spec.resources.cpus)
+    resources = workspace.spec.resources
+    alone = resources.teacher_cpus if job["kind"] == "teacher" else None
+    torch.set_num_threads(alone or resources.cpus)
     return _KINDS[job["kind"]](workspace, job, report)
 
 

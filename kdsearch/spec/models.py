@@ -255,6 +255,8 @@ class Resources(Strict):
 
     cpus: int = Field(default=1, gt=0)
     """Cores and threads of a trial; another count is another rounding of the result."""
+    teacher_cpus: int | None = Field(default=None, gt=0)
+    """Threads of the teacher's own job, which runs alone; `cpus` unless given."""
     gpus: float = Field(default=0.0, ge=0.0)
     """GPUs of a trial; fractions share one."""
     max_concurrent: int | None = Field(default=None, gt=0)
