@@ -13,9 +13,10 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from kdsearch.distill.passes import IGNORED
+from kdsearch.distill.top_logits import divergence
 
 if TYPE_CHECKING:
-    from kdsearch.plugin import LossInputs, Shapes
+    from kdsearch.plugin import LossInputs, Shapes, TopLogits
     from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
 
 
@@ -57,17 +58,24 @@ class SoftLabels(nn.Module):
 
     def forward(self, inputs: LossInputs) -> Tensor:
         """Return a scalar from logits of both models (batch, target, vocabulary)."""
-        real = inputs.target_mask
-        width = self.vocabulary
-        teacher = inputs.signals["top_logits"].logits[real][:, :width].float()
-        student = inputs.student_logits[real][:, :width].float()
-        divergence = functional.kl_div(
+        student = inputs.student_logits[inputs.target_mask][:, : self.vocabulary].float()
+        total = self._divergence(student, inputs.signals["top_logits"], inputs.target_mask)
+        return self.temperature**2 * total / inputs.window_counts["target_tokens"]
+
+    def _divergence(self, student: Tensor, teacher: TopLogits, real: Tensor) -> Tensor:
+        if teacher.ids is not None:
+            tail = teacher.log_tails[self.temperature][real]
+            return divergence(
+                student, teacher.logits[real], teacher.ids[real], tail, self.temperature
+            )
+        return functional.kl_div(
             functional.log_softmax(student / self.temperature, dim=-1),
-            functional.log_softmax(teacher / self.temperature, dim=-1),
+            functional.log_softmax(
+                teacher.logits[real][:, : self.vocabulary].float() / self.temperature, dim=-1
+            ),
             log_target=True,
             reduction="sum",
         )
-        return self.temperature**2 * divergence / inputs.window_counts["target_tokens"]
 
 
 class HiddenMse(nn.Module):

@@ -76,7 +76,7 @@ class DistillationModel(nn.Module):
         outputs = forward(self.student, batch, states=self.hidden)
         given = dict(signals or {})
         if "top_logits" in given:
-            given["top_logits"] = TopLogits(given["top_logits"])
+            given["top_logits"] = _top_logits(**given["top_logits"])
         inputs = LossInputs(
             student_logits=outputs.logits,
             labels=batch["labels"],
@@ -91,3 +91,11 @@ class DistillationModel(nn.Module):
         terms = {name: head(inputs) for name, head in self.heads.items()}
         loss = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
         return {"loss": loss, "terms": {name: value.detach() for name, value in terms.items()}}
+
+
+def _top_logits(
+    logits: Tensor, ids: Tensor | None = None, log_tails: Mapping[str, Tensor] | None = None
+) -> TopLogits:
+    """Make a `TopLogits` of what a store gathers: plain nested tensors travel between devices."""
+    tails = {float(temperature): tail for temperature, tail in (log_tails or {}).items()}
+    return TopLogits(logits, ids, tails)

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from kdsearch.distill.data import Rows, by_length
 from kdsearch.distill.passes import IGNORED, collate, forward, source_mask
+from kdsearch.distill.top_logits import entries, pack
 from kdsearch.errors import ModelError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the layout of a store changes."""
 
 
@@ -37,9 +38,13 @@ class SignalRequest:
     """What the losses of a spec ask of the teacher."""
 
     top_logits: bool = False
-    """Logits over the whole vocabulary at each target token, float32."""
+    """Logits at each target token: of the whole vocabulary in float32, or the `top_k` largest."""
     hidden_states: tuple[str, ...] = ()
     """The stacks (`encoder`, `decoder`) whose last states are stored, float32."""
+    top_k: int | None = None
+    """How many logits are kept; the whole vocabulary unless given."""
+    temperatures: tuple[float, ...] = ()
+    """At which the mass of the others is kept."""
 
     def __bool__(self) -> bool:
         return self.top_logits or bool(self.hidden_states)
@@ -67,8 +72,8 @@ def teacher_pass(
         batch_size: Rows in one forward pass.
 
     Returns:
-        `top_logits` (target tokens, vocabulary), `encoder_states` (source tokens, width),
-        `decoder_states` (target tokens, width), as far as asked for.
+        `top_logits` (target tokens, vocabulary) or the tensors of `pack`, `encoder_states`
+        (source tokens, width), `decoder_states` (target tokens, width), as far as asked for.
     """
     model.train(False)
     kept: dict[str, list[Tensor]] = {}
@@ -85,7 +90,7 @@ def teacher_pass(
         for name, values, mask in _forward(model, batch, request):
             slots = kept.setdefault(name, [torch.empty(0)] * len(order))
             for place, row in enumerate(taken):
-                slots[row] = values[place][mask[place]].float().cpu()
+                slots[row] = values[place][mask[place]].cpu()
     return {name: torch.cat(pieces) for name, pieces in kept.items()}
 
 
@@ -96,12 +101,15 @@ def _forward(
     on_device = {name: values.to(model.device) for name, values in batch.items()}
     outputs = forward(model, on_device, states=bool(request.hidden_states))
     target = on_device["labels"] != IGNORED
-    if request.top_logits:
-        yield "top_logits", outputs.logits, target
+    if request.top_logits and request.top_k:
+        for name, values in pack(outputs.logits, request.top_k, request.temperatures).items():
+            yield name, values, target
+    elif request.top_logits:
+        yield "top_logits", outputs.logits.float(), target
     if "encoder" in request.hidden_states:
-        yield "encoder_states", outputs.states["encoder"][-1], source_mask(on_device)
+        yield "encoder_states", outputs.states["encoder"][-1].float(), source_mask(on_device)
     if "decoder" in request.hidden_states:
-        yield "decoder_states", outputs.states["decoder"][-1], target
+        yield "decoder_states", outputs.states["decoder"][-1].float(), target
 
 
 def build_store(
@@ -155,6 +163,7 @@ class SignalStore:
                     "signals of another teacher", where=str(path), fix="delete the file"
                 )
             self._tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        self._temperatures = json.loads(metadata["request"])["temperatures"]
         self._rows = {bytes(key): row for row, key in enumerate(self._tensors["keys"].numpy())}
 
     def rows_of(self, keys: Sequence[bytes]) -> list[int]:
@@ -175,13 +184,23 @@ class SignalStore:
         """Return the signals of a batch, padded on the right with zeros.
 
         Returns:
-            `top_logits` (batch, targets, vocabulary) and `hidden_states` by stack
+            `top_logits`, the fields of a `TopLogits`, and `hidden_states` by stack
             (batch, tokens, width), as far as stored.
         """
         index = torch.as_tensor(rows)
         signals: dict[str, Any] = {}
         if "top_logits" in self._tensors:
-            signals["top_logits"] = self._padded("top_logits", "target", index)
+            signals["top_logits"] = {"logits": self._padded("top_logits", "target", index)}
+        if "top_values" in self._tensors:
+            tails = self._padded("top_tails", "target", index)
+            signals["top_logits"] = {
+                "logits": self._padded("top_values", "target", index),
+                "ids": entries(self._padded("top_ids", "target", index)),
+                "log_tails": {
+                    str(temperature): tails[..., place]
+                    for place, temperature in enumerate(self._temperatures)
+                },
+            }
         states = {
             stack: self._padded(f"{stack}_states", side, index)
             for stack, side in (("encoder", "source"), ("decoder", "target"))

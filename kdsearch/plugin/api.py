@@ -56,7 +56,9 @@ class Signal(StrEnum):
     HIDDEN_STATES = "hidden_states"
     ATTENTION_RELATIONS = "attention_relations"
     TEXT = "text"
+    """Its own answers: they take the place of the gold ones as targets."""
     CHOICE_SCORES = "choice_scores"
+    """The log-likelihood of each option."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,8 @@ class TopLogits:
     """(batch, targets, k), float32; unnormalised."""
     ids: Tensor | None = None
     """(batch, targets, k): vocabulary entries; None when k is the whole vocabulary in order."""
+    log_tails: Mapping[float, Tensor] = field(default_factory=dict)
+    """By temperature: (batch, targets), the log of the probability that the k leave out."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +230,10 @@ class Loss(Protocol):
 
     @property
     def needs(self) -> Collection[Signal]:
-        """The teacher's signals that it reads."""
+        """The teacher's signals that it reads.
+
+        Where that depends on its options, a property `needs` of `Config` adds more.
+        """
 
     def build(self, config: Any, shapes: Shapes) -> nn.Module:
         """Return a module whose `forward(LossInputs)` is a scalar.
@@ -263,7 +270,10 @@ class Student(NamedTuple):
 
 @runtime_checkable
 class Ladder(Protocol):
-    """A way to make students of several sizes."""
+    """A way to make students of several sizes.
+
+    One that builds on the teacher's own weights says so by an attribute `needs_model = True`.
+    """
 
     @property
     def name(self) -> str:

@@ -40,7 +40,7 @@ def test_a_batch_equals_the_teacher_run_on_it(teacher: Any, rows: Any, tmp_path:
     real = batch["labels"] != -100
     read = batch["attention_mask"].bool()
     close = torch.testing.assert_close
-    close(signals["top_logits"][real], outputs.logits[real], atol=1e-5, rtol=1e-5)
+    close(signals["top_logits"]["logits"][real], outputs.logits[real], atol=1e-5, rtol=1e-5)
     close(
         signals["hidden_states"]["decoder"][real],
         outputs.decoder_hidden_states[-1][real],

@@ -1,0 +1,79 @@
+"""A teacher's largest logits with the mass of the rest: what soft labels need, in few bytes.
+
+Renormalising the kept entries instead would make students over-confident; a tail bucket keeps the
+divergence a lower bound of the true one, and equal to it where the tail is uniform.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FLOOR = -30.0
+"""Log of the least tail mass: below it a float32 probability no longer counts."""
+
+SMALL_VOCABULARY = 2**16
+"""Up to it, entries are stored in 16 bits, shifted to be signed."""
+
+
+def pack(logits: Tensor, k: int, temperatures: Sequence[float]) -> dict[str, Tensor]:
+    """Keep the k largest logits of each token.
+
+    Args:
+        logits: (tokens, vocabulary), any precision.
+        k: Entries to keep, less than the vocabulary.
+        temperatures: At which the tail's mass is kept.
+
+    Returns:
+        `top_values` (tokens, k) float16, logits minus the largest; `top_ids` (tokens, k);
+        `top_tails` (tokens, temperatures) float32, log of the mass left out. Float16 logits
+        themselves would overflow or round away what tells them apart.
+    """
+    shifted = logits.float() - logits.float().amax(-1, keepdim=True)
+    values, ids = shifted.topk(k, dim=-1)
+    rest = shifted.scatter(-1, ids, -torch.inf)
+    tails = [
+        torch.logsumexp(rest / temperature, -1) - torch.logsumexp(shifted / temperature, -1)
+        for temperature in temperatures
+    ]
+    small = logits.shape[-1] <= SMALL_VOCABULARY
+    stored = (ids - SMALL_VOCABULARY // 2).to(torch.int16) if small else ids.to(torch.int32)
+    return {
+        "top_values": values.to(torch.float16),
+        "top_ids": stored,
+        "top_tails": torch.stack(tails, -1).clamp(min=FLOOR),
+    }
+
+
+def entries(stored: Tensor) -> Tensor:
+    """Return stored entries as vocabulary ids, int64."""
+    ids = stored.long()
+    return ids + SMALL_VOCABULARY // 2 if stored.dtype == torch.int16 else ids
+
+
+def divergence(
+    student: Tensor, values: Tensor, ids: Tensor, log_tail: Tensor, temperature: float
+) -> Tensor:
+    """Return the sum over tokens of KL(teacher || student) with one bucket for the tail.
+
+    Args:
+        student: (tokens, vocabulary) logits.
+        values: (tokens, k), the teacher's kept logits up to a constant a token.
+        ids: (tokens, k), their entries.
+        log_tail: (tokens,), log of the teacher's mass left out, at this temperature.
+        temperature: Of both distributions.
+    """
+    kept_mass = torch.log1p(-log_tail.exp()).clamp(min=FLOOR)
+    teacher = (values.float() / temperature).log_softmax(-1) + kept_mass[:, None]
+    logits = student.float() / temperature
+    total = torch.logsumexp(logits, -1)
+    own = logits.gather(-1, ids) - total[:, None]
+    rest = torch.logsumexp(logits.scatter(-1, ids, -torch.inf), -1) - total
+    kept = (teacher.exp() * (teacher - own)).sum()
+    tail = (log_tail.exp() * (log_tail - rest.clamp(min=FLOOR))).sum()
+    return kept + tail
