@@ -164,7 +164,9 @@ class ConfirmTested(Event):
     student_only: int
     teacher_only: int
     items: int
+    """Or units, where items come in units; counts and scores are then of units too."""
     student_score: float
+    """Over all seeds."""
     teacher_score: float
     difference: float
     lower_bound: float
@@ -172,6 +174,10 @@ class ConfirmTested(Event):
     p_value: float
     verdict: str
     flops: Mapping[str, float] = field(default_factory=dict)
+    seeds: int = 1
+    """1: this checkpoint was tested; 3 or more: its recipe, over so many seeds."""
+    in_units: bool = False
+    """Whether items of one unit were averaged."""
     exploratory: bool = False
     """Tested outside what was declared before confirm was opened: no evidence."""
 

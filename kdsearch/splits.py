@@ -82,6 +82,20 @@ def fingerprint(examples: Iterable[Example]) -> str:
     return sha256("\n".join(lines).encode()).hexdigest()
 
 
+def units_of(examples: Iterable[Example]) -> dict[str, str]:
+    """Return the unit of each example by its id; nothing where every example stands alone."""
+    names = {example.id: _unit_name(example) for example in examples}
+    return names if len(set(names.values())) < len(names) else {}
+
+
+def independent(examples: Sequence[Example]) -> list[int]:
+    """Return the places of examples that do not depend on each other: the first of each unit."""
+    first: dict[str, int] = {}
+    for place, example in enumerate(examples):
+        first.setdefault(_unit_name(example), place)
+    return list(first.values())
+
+
 def _checked(examples: Iterable[Example], domain: str) -> list[Example]:
     """Return the examples, ids distinct and answers among the options."""
     seen: set[str] = set()
@@ -193,13 +207,17 @@ def _units(examples: Iterable[Example], seed: int) -> list[_Unit]:
     """Return the units in the order of sha256(seed, unit or id)."""
     members: dict[str, list[Example]] = defaultdict(list)
     for example in sorted(examples, key=lambda example: example.id):
-        own = example.unit is None
-        members[f"id {example.id}" if own else f"unit {example.unit}"].append(example)
+        members[_unit_name(example)].append(example)
     ranked = [
         _Unit(sha256(f"{seed}:{name}".encode()).digest(), tuple(unit))
         for name, unit in members.items()
     ]
     return sorted(ranked, key=_rank)
+
+
+def _unit_name(example: Example) -> str:
+    """Name an example's unit; one that has none is a unit of its own."""
+    return f"id {example.id}" if example.unit is None else f"unit {example.unit}"
 
 
 def _rank(unit: _Unit) -> bytes:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kdsearch.errors import DataError
 from kdsearch.plugin import Example
 from kdsearch.spec.models import Splits
-from kdsearch.splits import assign, fingerprint
+from kdsearch.splits import assign, fingerprint, independent, units_of
 
 
 def items(count: int, split: str | None = None, unit: int | None = None) -> list[Example]:
@@ -136,3 +136,11 @@ def test_a_fingerprint_is_of_the_content() -> None:
     assert fingerprint(some) == fingerprint(reversed(some))
     assert fingerprint(some) != fingerprint(some[:4])
     assert fingerprint(some) != fingerprint([*some[:4], replace(some[4], answer="no")])
+
+
+def test_units_are_named_only_where_items_share_one() -> None:
+    alone = [Example("a", "?", "x"), Example("b", "?", "y", unit="u")]
+    assert units_of(alone) == {}
+    shared = [*alone, Example("c", "?", "z", unit="u")]
+    assert units_of(shared) == {"a": "id a", "b": "unit u", "c": "unit u"}
+    assert independent(shared) == [0, 1]

@@ -2,14 +2,42 @@
 
 from __future__ import annotations
 
+import json
+from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
-from kdsearch.events import ConfirmOpened, Event, Record, RunStarted, SizeDecided
+from kdsearch.events import ConfirmOpened, ConfirmTested, Event, Record, RunStarted, SizeDecided
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+
+
+def replay(
+    records: Sequence[Record], present: int, apply: Callable[[Event], list[Event]]
+) -> list[Event]:
+    """Take in a journal, and check its decisions from where the present plan begins.
+
+    Args:
+        records: The whole journal.
+        present: The place from which on its decisions were made under the present plan.
+        apply: Takes in an event and returns the decisions that follow from it.
+
+    Returns:
+        Decisions that follow and are not in the journal.
+
+    Raises:
+        RunError: If a decision of the present plan does not follow.
+    """
+    due: deque[Event] = deque()
+    for place, record in enumerate(records):
+        if isinstance(record.event, SizeDecided | ConfirmOpened):
+            if place >= present:
+                check(record, due.popleft() if due else None)
+        elif place >= present or not isinstance(record.event, ConfirmTested):
+            due.extend(apply(record.event))
+    return list(due)
 
 
 def check(record: Record, expected: Event | None) -> None:
@@ -39,11 +67,19 @@ def first_under_present_plan(records: Sequence[Record]) -> int:
     return position
 
 
+def plan_changes(records: Sequence[Record], plan: Mapping[str, Any]) -> bool:
+    """Whether a plan decides otherwise than the last one of a journal."""
+    plans = [record.event.plan for record in records if isinstance(record.event, RunStarted)]
+    stored = json.loads(json.dumps(plan))  # as the journal will hold it: lists, not tuples
+    return bool(plans) and _terms(json.loads(json.dumps(plans[-1]))) != _terms(stored)
+
+
 def _terms(plan: Mapping[str, Any]) -> tuple[Any, ...]:
     """Return what of a plan decisions depend on."""
     sizes = [size["size"] for size in plan.get("sizes", [])]
-    named = ("match", "strategy", "seed", "configurations", "splits")
-    return (sizes, bool(plan.get("futility")), *(plan.get(name) for name in named))
+    named = ("strategy", "seed", "configurations", "splits")
+    match = {"seeds": 1, **plan.get("match", {})}
+    return (sizes, match, bool(plan.get("futility")), *(plan.get(name) for name in named))
 
 
 def _unworded(decision: Event) -> Event:

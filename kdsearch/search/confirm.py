@@ -47,10 +47,17 @@ def paired_test(scores: Scores, rules: Rules, alpha: float) -> PairedTest:
         alpha: This test's share of the chance of a false match.
     """
     confidence, kept = 1.0 - alpha, 1.0 if rules.retain is None else rules.retain
-    in_units = scores.units is not None and len(set(scores.units)) < len(scores.units)
-    flat = (score for each in (*scores.students, scores.teacher) for score in each)
-    if len(scores.students) > 1 or in_units or not all(score in (0.0, 1.0) for score in flat):
-        values = [_differences(own, scores, kept) for own in scores.students]
+    whole = _in_units(scores)
+    flat = (score for each in (*whole.students, whole.teacher) for score in each)
+    if (
+        len(scores.students) > 1
+        or whole is not scores
+        or not all(score in (0.0, 1.0) for score in flat)
+    ):
+        values = [
+            [own - kept * other for own, other in zip(student, whole.teacher, strict=True)]
+            for student in whole.students
+        ]
         if len(values) > 1:
             return recipe_test(values, -rules.bar, confidence)
         return paired_t_test(values[0], -rules.bar, confidence)
@@ -61,9 +68,15 @@ def paired_test(scores: Scores, rules: Rules, alpha: float) -> PairedTest:
     return retain_test(pairs.count((1.0, 1.0)), b, c, len(pairs), kept, confidence)
 
 
-def _differences(student: Sequence[float], scores: Scores, kept: float) -> Sequence[float]:
-    values = [own - kept * other for own, other in zip(student, scores.teacher, strict=True)]
-    return values if scores.units is None else unit_means(values, scores.units)
+def _in_units(scores: Scores) -> Scores:
+    """Average the items of each unit, where there are units of several."""
+    units = scores.units
+    if units is None or len(set(units)) == len(units):
+        return scores
+    return Scores(
+        [unit_means(student, units) for student in scores.students],
+        unit_means(scores.teacher, units),
+    )
 
 
 def judge_on_confirm(
@@ -76,9 +89,11 @@ def judge_on_confirm(
 ) -> ConfirmTested:
     """Test a student on confirm and return the event that says so.
 
-    Of several seeds, scores are means and counts those of the first, which dev chose by.
+    Of several seeds, scores are means and counts those of the first, which dev chose by. Of items
+    in units, all of it is said of the units, each counting as much as another.
     """
-    test = paired_test(scores, rules, alpha)
+    test, given = paired_test(scores, rules, alpha), scores
+    scores = _in_units(given)
     items, first = len(scores.teacher), scores.students[0]
     kept = 1.0 if rules.retain is None else rules.retain
     total = math.fsum(math.fsum(student) for student in scores.students)
@@ -98,6 +113,8 @@ def judge_on_confirm(
         p_value=test.p_value,
         verdict=verdict_of(test, rules.bar),
         flops=flops,
+        seeds=len(scores.students),
+        in_units=scores is not given,
     )
 
 

@@ -9,7 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.errors import RunError
 from kdsearch.events import (
@@ -24,8 +24,9 @@ from kdsearch.events import (
     TrialStarted,
     TrialStopped,
 )
+from kdsearch.search.agreement import plan_changes
 from kdsearch.search.chance import chance_test
-from kdsearch.search.policy import Confirm, Idle, Policy, Train, confirm_event
+from kdsearch.search.policy import Confirm, Idle, Policy, Train, recipe_event
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +53,11 @@ class Guesses:
     """What answering dev without reading would score, to test the teacher against."""
 
     majority_right: Sequence[float]
-    """By dev item, whether the most frequent answer of train is right."""
+    """By item, whether the most frequent answer of train is right."""
     choices: Sequence[int]
-    """By dev item, the number of options; empty where answers are free."""
+    """By item, the number of options; empty where answers are free."""
+    items: Sequence[int] | None = None
+    """The places in dev of the items meant, one of each unit; None for all of them."""
 
 
 class Director:
@@ -64,12 +67,13 @@ class Director:
         run: The run directory.
         policy: A fresh policy; the journal's records are replayed into it.
         journal: The run's journal.
-        started: Written first, unless the run had an end already.
+        started: Written first, unless the run had an end already and its plan is the same.
         configuration: By index, None for the baseline: the values that were searched.
         settings: Likewise: all that a trial trains with.
         settings_hash: Hashes settings, to compare them with what a worker applied.
         guesses: Made from the data when the teacher has answered.
         teacher_name: Shown for the teacher.
+        units: By confirm item, the unit it belongs to; empty where items are independent.
         sinks: Shown every record.
     """
 
@@ -85,6 +89,7 @@ class Director:
         settings_hash: Callable[[Mapping[str, Any]], str],
         guesses: Callable[[], Guesses],
         teacher_name: str,
+        units: Mapping[str, str] | None = None,
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.run = run
@@ -95,13 +100,15 @@ class Director:
         self.settings_hash = settings_hash
         self.guesses = guesses
         self.teacher_name = teacher_name
+        self.units = units or {}
         self.sinks = sinks
         self._started = time.monotonic()
         self._jobs: dict[str, Train | Confirm | None] = {}
         self._steps: dict[str, int] = {}
         self._teacher_ready = any(isinstance(r.event, TeacherReady) for r in journal.records)
-        self.finished = any(isinstance(r.event, RunFinished) for r in journal.records)
-        due = policy.restore(journal.records)
+        changed = plan_changes(journal.records, started.plan)
+        self.finished = not changed and _ended(journal.records)
+        due = policy.restore(journal.records, changed=changed)
         if not self.finished:
             self._write(started)
             for event in due:
@@ -127,6 +134,7 @@ class Director:
                 "run": str(self.run),
                 "size": job.size,
                 "trial": job.trial,
+                "trials": list(job.seeds or (job.trial,)),
             }
             return JobRequest(name, payload)
         self._jobs[job.trial] = job
@@ -169,11 +177,9 @@ class Director:
         if job is None:
             self._judge_teacher(result)
         elif isinstance(job, Confirm):
-            student = _scores(self.run / "trials" / job.trial / "confirm.jsonl")
-            teacher = _scores(self.run / "teacher" / "confirm.jsonl")
-            self._record(confirm_event(self.policy, job.size, student, teacher, result["flops"]))
+            self._record(self._tested(job, result))
         else:
-            self._record(self._ended(job, result))
+            self._record(self._finished(job, result))
 
     def stopped_job(self, job_id: str, reason: str) -> None:
         """Take in that a trial was stopped before its end."""
@@ -215,7 +221,24 @@ class Director:
     def _seed(self) -> int:
         return self.policy.rules.seed
 
-    def _ended(self, job: Train, result: Mapping[str, Any]) -> Event:
+    def _tested(self, job: Confirm, result: Mapping[str, Any]) -> Event:
+        teacher = _answers(self.run / "teacher" / "confirm.jsonl")
+        students = [
+            _answers(self.run / "trials" / trial / "confirm.jsonl")
+            for trial in job.seeds or (job.trial,)
+        ]
+        if any(student.ids != teacher.ids for student in students):
+            raise RunError("student and teacher answered other confirm items", where=str(self.run))
+        return recipe_event(
+            self.policy,
+            job.size,
+            [student.scores for student in students],
+            teacher.scores,
+            result["flops"],
+            units=[self.units[item] for item in teacher.ids] if self.units else None,
+        )
+
+    def _finished(self, job: Train, result: Mapping[str, Any]) -> Event:
         if result["settings_hash"] != self.settings_hash(self.settings(job.index)):
             return self._failure(job, "the worker trained with other settings than asked")
         return TrialFinished(
@@ -229,6 +252,7 @@ class Director:
             teacher_only=result["teacher_only"],
             items=result["items"],
             flops=result["flops"],
+            paired=result.get("paired"),
             untrained_score=result["untrained_score"],
             seconds=result["seconds"],
         )
@@ -240,7 +264,9 @@ class Director:
 
     def _judge_teacher(self, result: Mapping[str, Any]) -> None:
         guesses = self.guesses()
-        right = _scores(self.run / "teacher" / "dev.jsonl")
+        right = _answers(self.run / "teacher" / "dev.jsonl").scores
+        if guesses.items is not None:
+            right = [right[item] for item in guesses.items]
         chance = chance_test(right, guesses.majority_right, guesses.choices or None)
         self._teacher_ready = True
         self._record(
@@ -267,7 +293,20 @@ class Director:
             sink(record)
 
 
-def _scores(path: Path) -> list[float]:
-    """Read the scores of an answers file, one JSON line an item."""
-    lines = path.read_text(encoding="utf8").splitlines()
-    return [float(json.loads(line)["score"]) for line in lines]
+class _Answers(NamedTuple):
+    """What an answers file says of each item."""
+
+    ids: list[str]
+    scores: list[float]
+
+
+def _answers(path: Path) -> _Answers:
+    """Read an answers file, one JSON line an item."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
+    return _Answers([line["id"] for line in lines], [float(line["score"]) for line in lines])
+
+
+def _ended(records: Sequence[Record]) -> bool:
+    """Whether a run has its answer, and was not begun anew since."""
+    turns = [r.event for r in records if isinstance(r.event, RunStarted | RunFinished)]
+    return bool(turns) and isinstance(turns[-1], RunFinished)

@@ -7,7 +7,6 @@ number of slots.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,7 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.search import sentences
-from kdsearch.search.agreement import check, first_under_present_plan
+from kdsearch.search.agreement import first_under_present_plan, replay
 from kdsearch.search.confirm import confirm_event, recipe_event
 from kdsearch.search.evidence import Answers, weigh
 from kdsearch.search.futility import FUTILE, Watch
@@ -92,7 +91,7 @@ class Policy:
         self._positions = {size.name: position for position, size in enumerate(sizes)}
         self._states = [SizeState(rules.configurations, self.rules.futility) for _ in sizes]
         self._trials: dict[str, tuple[int, int | None]] = {}
-        self._replicas = Replicas(rules)
+        self._replicas = Replicas([size.name for size in sizes], rules)
         self._earlier: dict[str, ConfirmTested] = {}
         self._exploratory = False
         for position, size in enumerate(sizes):
@@ -159,7 +158,7 @@ class Policy:
         """Replay a journal into a fresh policy.
 
         Unfinished jobs are handed out again, finished ones never. Decisions of an earlier plan are
-        made anew; if it had opened confirm, what is tested from now on is exploratory.
+        made anew, and its tests stand; if it had opened confirm, further ones are exploratory.
 
         Args:
             records: The whole journal.
@@ -172,7 +171,6 @@ class Policy:
             RunError: If a decision in the journal does not follow from what was journalled
                 before it.
         """
-        due: deque[Event] = deque()
         present = len(records) if changed else first_under_present_plan(records)
         self._earlier = {
             record.event.size or "": record.event
@@ -182,13 +180,7 @@ class Policy:
         self._exploratory = any(
             isinstance(record.event, ConfirmOpened) for record in records[:present]
         )
-        for place, record in enumerate(records):
-            if isinstance(record.event, SizeDecided | ConfirmOpened):
-                if place >= present:
-                    check(record, due.popleft() if due else None)
-            elif place >= present or not isinstance(record.event, ConfirmTested):
-                due.extend(self.apply(record.event))
-        return list(due)
+        return replay(records, present, self.apply)
 
     @property
     def exploratory(self) -> bool:
@@ -224,7 +216,8 @@ class Policy:
     def sentence(self) -> str:
         """Answer in one sentence how small a student can be."""
         hints = sentences.hints_of(self._route, self.sizes, self.tests, self.rules)
-        return sentences.answer(self.outcome(), self.verdicts(), self.tests, self.rules, hints)
+        tests = [*self._earlier.values(), *self.tests]
+        return sentences.answer(self.outcome(), self.verdicts(), tests, self.rules, hints)
 
     @property
     def _whole(self) -> bool:
@@ -382,13 +375,15 @@ class Policy:
 
     def _verdict(self, position: int) -> SizeVerdict:
         name, state = self.sizes[position].name, self._states[position]
-        if position not in self._route.visited or self._uninformative:
-            return SizeVerdict(name, Verdict.NOT_VISITED)
         reason = self._reasons.get(position, "")
         for test in self.tests:
             if test.size == name:
-                verdict, exploratory = Verdict(test.verdict), test.exploratory
-                return SizeVerdict(name, verdict, "confirm", exploratory, test.trial, reason)
+                return SizeVerdict.of(test, reason)
+        if name in self._earlier:
+            test = self._earlier[name]
+            return SizeVerdict.of(test, sentences.confirm_reason(test, self.rules, "tested before"))
+        if position not in self._route.visited or self._uninformative:
+            return SizeVerdict(name, Verdict.NOT_VISITED)
         best = self._best_trial(position)
         if not state.decided:
             return SizeVerdict(name, Verdict.UNDECIDED, best_trial=best)

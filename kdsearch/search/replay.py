@@ -38,6 +38,7 @@ def policy_of(records: Sequence[Record]) -> Policy:
         configurations=len(plan["configurations"]),
         strategy=Strategy(plan["strategy"]),
         seed=plan["seed"],
+        seeds=plan["match"].get("seeds", 1),
         futility=plan.get("futility", False),
         force=trained and not informative,
     )

@@ -14,6 +14,8 @@ from kdsearch.search.graded import SMALLEST_SEEDS
 from kdsearch.search.rules import trial_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kdsearch.events import TrialFailed
     from kdsearch.search.rules import Rules
 
@@ -76,33 +78,44 @@ class Recipe:
 class Replicas:
     """The recipes of a search, and the trials that replicate them.
 
+    A recipe is made when its size awaits confirm; what is known of its seeds by then, from a
+    journal that was written under a smaller ladder, is not lost.
+
     Args:
+        sizes: Their names.
         rules: The number of seeds, and the first.
     """
 
-    def __init__(self, rules: Rules) -> None:
-        self.rules = rules
-        self._recipes: dict[str, Recipe] = {}
-        self._seeds: dict[str, tuple[Recipe, int]] = {}
+    def __init__(self, sizes: Sequence[str], rules: Rules) -> None:
+        self._first = rules.seed
+        self._further = range(rules.seed + 1, rules.seed + rules.seeds)
+        self._recipes: dict[tuple[str, int], Recipe] = {}
+        self._seeds = {
+            trial_id(size, index, seed): (size, index, seed)
+            for seed in self._further
+            for size in sizes
+            for index in range(rules.configurations)
+        }
 
     def __contains__(self, trial: object) -> bool:
         return trial in self._seeds
 
     def recipe(self, size: str, index: int | None) -> Recipe | None:
         """Return a size's recipe; None where one checkpoint is tested or none passed."""
-        if self.rules.seeds == 1 or index is None:
-            return None
-        if size not in self._recipes:
-            first = self.rules.seed
-            further = list(range(first + 1, first + self.rules.seeds))
-            recipe = self._recipes[size] = Recipe(size, index, first, further)
-            self._seeds |= {recipe.trial(seed): (recipe, seed) for seed in further}
-        return self._recipes[size]
+        return self._recipe(size, index) if self._further and index is not None else None
 
     def end(self, event: TrialFinished | TrialFailed | TrialStopped) -> None:
         """Take in how a replica ended."""
-        recipe, seed = self._seeds[event.trial or ""]
+        size, index, seed = self._seeds[event.trial or ""]
+        recipe = self._recipe(size, index)
         if isinstance(event, TrialStopped):
             recipe.give_back(seed)
         else:
             recipe.end(seed, finished=isinstance(event, TrialFinished))
+
+    def _recipe(self, size: str, index: int) -> Recipe:
+        known = self._recipes.get((size, index))
+        if known is None:
+            known = Recipe(size, index, self._first, list(self._further))
+            self._recipes[size, index] = known
+        return known

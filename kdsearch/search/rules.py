@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from kdsearch.spec.models import Strategy
+
+if TYPE_CHECKING:
+    from kdsearch.events import ConfirmTested
 
 
 class Verdict(StrEnum):
@@ -139,6 +142,12 @@ class SizeVerdict:
     """The trial that passed on dev, else the one that came nearest; never the baseline."""
     reason: str = ""
     """One sentence."""
+
+    @classmethod
+    def of(cls, test: ConfirmTested, reason: str) -> SizeVerdict:
+        """Read a verdict off a test on confirm."""
+        verdict = Verdict(test.verdict)
+        return cls(test.size or "", verdict, "confirm", test.exploratory, test.trial, reason)
 
     @property
     def proves_a_match(self) -> bool:

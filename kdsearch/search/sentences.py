@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdsearch.search.power import items_needed
+from kdsearch.search.power import items_to_decide, variance_of
 from kdsearch.search.rules import Outcome, Verdict
 from kdsearch.search.scaling import Seen, size_needed
 
@@ -50,7 +50,9 @@ def measured(tested: ConfirmTested, rules: Rules) -> str:
         bar = f"margin {points(rules.bar)}"
         difference = against_teacher(tested.difference)
     lower, upper = points(tested.lower_bound), points(tested.upper_bound)
-    return f"{difference} on {tested.items} confirm items, bounds {lower} to {upper} ({bar})"
+    seeds = f" over {tested.seeds} seeds" if tested.seeds > 1 else ""
+    items = f"{tested.items} confirm {'units' if tested.in_units else 'items'}"
+    return f"{difference} on {items}{seeds}, bounds {lower} to {upper} ({bar})"
 
 
 def against_teacher(difference: float) -> str:
@@ -82,10 +84,10 @@ def hints_of(
 ) -> Hints:
     """Work out what may be said beside an answer."""
     more = None
-    if tests and rules.margin is not None:
+    if tests and tests[-1].seeds == 1:  # the spread of seeds does not shrink with items
         last, share = tests[-1], route.shares[route.names.index(tests[-1].size or "")]
-        counts = last.student_only, last.teacher_only, last.items
-        more = items_needed(*counts, rules.margin, share)
+        variance = variance_of(last.lower_bound, last.upper_bound, last.items, share)
+        more = items_to_decide(last.difference - rules.bar, variance, share)
     seen = [
         Seen(parameters, finding.distance)
         for position, finding in route.findings.items()
@@ -125,7 +127,8 @@ def answer(
     if not tests:
         return f"Undecided: nothing tried at {_sizes(tried)} passed on dev{_joined(notes)}."
     if hints.more_items is not None:
-        notes.insert(0, f"about {hints.more_items:,} confirm items would decide")
+        word = "units" if tests[-1].in_units else "items"
+        notes.insert(0, f"about {hints.more_items:,} confirm {word} would decide")
     return f"Undecided: {tests[-1].size} was {measured(tests[-1], rules)}{_joined(notes)}."
 
 
@@ -147,17 +150,22 @@ def _match(verdicts: Sequence[SizeVerdict], tests: Sequence[ConfirmTested], rule
         (position, verdict) for position, verdict in enumerate(verdicts) if verdict.proves_a_match
     )
     test = next(test for test in tests if test.size == match.size)
+    found = "the smallest student found to match its teacher"
+    if test.seeds > 1:
+        found = "the smallest size whose recipe was found to match the teacher"
     return (
-        f"{match.size} is the smallest student found to match its teacher with "
-        f"{rules.confidence:.0%} confidence: {measured(test, rules)}{_below(verdicts, position)}"
+        f"{match.size} is {found} with {rules.confidence:.0%} confidence: "
+        f"{measured(test, rules)}{_below(verdicts, position)}"
     )
 
 
 def _below(verdicts: Sequence[SizeVerdict], position: int) -> str:
     """Say what became of the next smaller size."""
     if position == 0:
-        return "; it is the smallest of the ladder"
+        return f"; it is the {'smallest' if len(verdicts) > 1 else 'only size'} of the ladder"
     below = verdicts[position - 1]
+    if below.verdict is Verdict.MATCH:
+        return f"; {below.size} matched in an exploratory test, which proves nothing"
     word = {
         Verdict.NOT_VISITED: "was not visited",
         Verdict.UNDECIDED: "did not pass on dev" if below.decided_on == "dev" else "is undecided",

@@ -22,6 +22,7 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.search.cost import Ledger
+from kdsearch.search.ledger import reuse_warning
 from kdsearch.search.power import smallest_supported_margin
 from kdsearch.search.rules import Outcome, Verdict
 from kdsearch.search.statistics import wilson_interval
@@ -66,7 +67,8 @@ class _Facts:
             case ConfirmOpened():
                 self.opened = event
             case SizeDecided():
-                self.decided[size] = event
+                if size not in self.tested or event.decided_on == "confirm":
+                    self.decided[size] = event
             case ConfirmTested():
                 self.tested[size] = event
             case TrialFinished() | TrialStopped() | TrialFailed():
@@ -150,13 +152,19 @@ def _supported(facts: _Facts) -> dict[str, Any]:
     observed = None
     if shown is not None:
         alpha = (1.0 - facts.plan["match"]["confidence"]) / 2.0  # the candidate's share
-        disagreement = (shown.student_only + shown.teacher_only) / shown.items
         confirm_items = facts.plan["splits"]["confirm"]
-        observed = smallest_supported_margin(confirm_items, disagreement, alpha)
+        observed = smallest_supported_margin(confirm_items, _disagreement(shown), alpha)
     return {
         "planned": facts.plan.get("smallest_supported_margin", {}).get("confirm"),
         "observed": observed,
     }
+
+
+def _disagreement(trial: TrialFinished) -> float:
+    """Return the variance of one item's difference on dev, nearly: the share of the discordant."""
+    if trial.paired is not None:
+        return trial.paired["deviation"] ** 2
+    return (trial.student_only + trial.teacher_only) / trial.items
 
 
 def _most_telling(facts: _Facts) -> TrialFinished | None:
@@ -201,6 +209,8 @@ def _confirm(test: ConfirmTested, plan: Mapping[str, Any]) -> dict[str, Any]:
         "difference": test.difference,
         "lower_bound": test.lower_bound,
         "upper_bound": test.upper_bound,
+        "seeds": test.seeds,
+        "in_units": test.in_units,
         "student_only": test.student_only,
         "teacher_only": test.teacher_only,
         "p_value": test.p_value,
@@ -251,14 +261,20 @@ def _count(facts: _Facts, kind: type[Event]) -> int:
 
 
 def _warnings(facts: _Facts) -> list[str]:
-    return list(_margin_warnings(facts))
+    runs = [opening["run"] for opening in facts.plan.get("confirm_opened_by", ())]
+    reused = [reuse_warning(runs)] if runs and facts.opened else []
+    return [*_margin_warnings(facts), *reused]
 
 
 def _margin_warnings(facts: _Facts) -> Iterable[str]:
-    margin, observed = facts.plan["match"].get("margin"), _supported(facts)["observed"]
+    match, observed = facts.plan["match"], _supported(facts)["observed"]
+    margin, kept = match.get("margin"), match.get("retain")
+    if kept is not None and facts.teacher:  # what it allows an equal student to lose
+        margin = (1.0 - kept) * facts.teacher.score
     if margin is not None and observed is not None and margin < observed:
+        asked = "" if kept is None else f" that retaining {kept:.0%} allows"
         yield (
             f"the {facts.plan['splits']['confirm']:,} confirm items support no margin below "
             f"{100 * observed:.1f} points at the disagreement seen on dev: a student equal to the "
-            f"teacher may stay undecided at {100 * margin:.1f}"
+            f"teacher may stay undecided at the {100 * margin:.1f}{asked}"
         )

@@ -236,6 +236,13 @@ class Match(Strict):
 
     metric: str
     """A per-item metric of the domain."""
+def _seeds(count: int) -> int:
+    if count < 1 or count == 2:
+        reason = "; two say too little of how a recipe varies" if count == 2 else ""
+        raise ValueError(f"1 for this checkpoint, 3 or more for its recipe, not {count}{reason}")
+    return count
+
+
     margin: float | None = Field(default=None, ge=0.0, lt=1.0)
     """How far below the teacher still matches; 0.03 is three points."""
     retain: float | None = Field(default=None, gt=0.0, le=1.0)
@@ -247,6 +254,9 @@ class Match(Strict):
     def _one_claim(self) -> Match:
         if (self.margin is None) == (self.retain is None):
             raise ValueError("give exactly one of margin, retain")
+    seeds: Annotated[int, AfterValidator(_seeds)] = 1
+    """1 claims that the student that was trained matches; from 3 on, that students trained by its
+    recipe do: the configuration that passed is trained with so many seeds, all tested together."""
         return self
 
 

@@ -28,7 +28,10 @@ SETTING = Setting(dev=400, confirm=800, margin=0.04)
 
 def answered(path: Path, scores: list[float]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(json.dumps({"score": score}) for score in scores), encoding="utf8")
+    path.write_text(
+        "\n".join(json.dumps({"id": str(at), "score": score}) for at, score in enumerate(scores)),
+        encoding="utf8",
+    )
 
 
 def counted(counts: Counts) -> dict[str, Any]:

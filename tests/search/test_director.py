@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +22,7 @@ from kdsearch.search.journal import Journal
 from kdsearch.search.policy import FINISHED, WAIT, Idle, Policy, Rules, SizeCost
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 ITEMS = 400
@@ -38,10 +40,20 @@ def write(path: Path, scores: list[float]) -> None:
     path.write_text("\n".join(lines), encoding="utf8")
 
 
-def direct(run: Path, journal: Journal, sinks: Any = ()) -> Director:
-    rules = Rules(margin=0.05, dev_items=ITEMS, confirm_items=ITEMS, configurations=2)
-    sizes = [SizeCost(name, 10.0 * (1 + at)) for at, name in enumerate(ABLE)]
-    plan = {"name": "fake"}
+RULES = Rules(margin=0.05, dev_items=ITEMS, confirm_items=ITEMS, configurations=2)
+
+
+def direct(
+    run: Path,
+    journal: Journal,
+    sinks: Any = (),
+    names: Sequence[str] = tuple(ABLE),
+    units: Mapping[str, str] | None = None,
+    **changes: Any,
+) -> Director:
+    rules = replace(RULES, **changes)
+    sizes = [SizeCost(name, 10.0 * (1 + at)) for at, name in enumerate(names)]
+    plan = {"name": "fake", "sizes": [{"size": name} for name in names]}
     return Director(
         run=run,
         policy=Policy(sizes, rules),
@@ -52,6 +64,7 @@ def direct(run: Path, journal: Journal, sinks: Any = ()) -> Director:
         settings_hash=lambda settings: f"hash of {settings['index']}",
         guesses=lambda: Guesses([0.0] * ITEMS, []),
         teacher_name="fake",
+        units=units,
         sinks=sinks,
     )
 
@@ -65,7 +78,8 @@ def result(run: Path, job: Any, teacher: float = 0.9) -> dict[str, Any]:
     able = ABLE[payload["size"]]
     if payload["kind"] == "confirm":
         write(run / "teacher" / "confirm.jsonl", right(teacher))
-        write(run / "trials" / payload["trial"] / "confirm.jsonl", right(able))
+        for trial in payload["trials"]:
+            write(run / "trials" / trial / "confirm.jsonl", right(able))
         return {"flops": {"evaluation": 1.0}}
     difference = round((able - teacher) * ITEMS)
     return {
@@ -103,19 +117,82 @@ def test_a_search_runs_from_teacher_to_verdict(tmp_path: Path) -> None:
         assert names.index("confirm_opened") < names.index("confirm_tested")
 
 
+@pytest.mark.parametrize("seeds", [1, 3])
 @pytest.mark.parametrize("killed_after", range(12))
-def test_a_resumed_search_repeats_nothing_and_ends_alike(killed_after: int, tmp_path: Path) -> None:
+def test_a_resumed_search_repeats_nothing_and_ends_alike(
+    killed_after: int, seeds: int, tmp_path: Path
+) -> None:
     with Journal(tmp_path / "whole.jsonl") as journal:
-        whole = direct(tmp_path, journal)
+        whole = direct(tmp_path, journal, seeds=seeds)
         all_jobs = work_off(whole, tmp_path)
     with Journal(tmp_path / "journal.jsonl") as journal:
-        first = work_off(director := direct(tmp_path, journal), tmp_path, most=killed_after)
+        director = direct(tmp_path, journal, seeds=seeds)
+        first = work_off(director, tmp_path, most=killed_after)
         director.next_job()  # under way when the driver dies
     with Journal(tmp_path / "journal.jsonl") as journal:
-        director = direct(tmp_path, journal)
+        director = direct(tmp_path, journal, seeds=seeds)
         second = work_off(director, tmp_path)
         assert first + second == all_jobs
         assert director.policy.verdicts() == whole.policy.verdicts()
+
+
+def test_a_recipe_is_tested_over_all_its_seeds(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal, seeds=3)
+        jobs = work_off(director, tmp_path)
+        assert jobs[-3:] == ["medium-c0-s1", "medium-c0-s2", "medium-c0-s0-confirm"]
+        tested = director.policy.tests[0]
+        assert (tested.seeds, tested.verdict, tested.trial) == (3, "match", "medium-c0-s0")
+        assert "smallest size whose recipe was found to match" in director.policy.sentence()
+        assert "400 confirm items over 3 seeds" in director.policy.sentence()
+
+
+def test_items_of_one_unit_are_tested_together(tmp_path: Path) -> None:
+    units = {str(item): f"passage {item // 4}" for item in range(ITEMS)}
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal, units=units)
+        work_off(director, tmp_path)
+        tested = director.policy.tests[0]
+        assert (tested.items, tested.in_units) == (ITEMS // 4, True)
+        assert "100 confirm units" in director.policy.sentence()
+
+
+def test_answers_to_other_items_than_the_teachers_are_refused(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        jobs = work_off(direct(tmp_path, journal), tmp_path)
+    with Journal(tmp_path / "another.jsonl") as journal:
+        work_off(director := direct(tmp_path, journal), tmp_path, most=len(jobs) - 1)
+        job = director.next_job()
+        assert not isinstance(job, Idle)
+        assert job.id == "medium-c0-s0-confirm"
+        done = result(tmp_path, job)
+        write(tmp_path / "teacher" / "confirm.jsonl", right(0.9)[1:])
+        with pytest.raises(RunError, match="other confirm items"):
+            director.finished_job(job.id, done)
+
+
+def test_a_ladder_that_grew_keeps_its_match_and_explores(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal, names=["small", "large"])
+        done = work_off(director, tmp_path)
+        director.finish()
+        assert director.policy.sentence().startswith("large is the smallest student")
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        again = work_off(director, tmp_path)
+        director.finish()
+        assert not {*done} & {*again}
+        found = {verdict.size: verdict for verdict in director.policy.verdicts()}
+        assert (found["medium"].verdict, found["medium"].exploratory) == ("match", True)
+        assert (found["large"].verdict, found["large"].exploratory) == ("match", False)
+        assert director.policy.outcome() == "match"
+        sentence = director.policy.sentence()
+        assert sentence.startswith("large is the smallest student")
+        assert "medium matched in an exploratory test" in sentence
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        resumed = direct(tmp_path, journal)
+        assert resumed.finished
+        assert resumed.policy.sentence() == sentence
 
 
 def test_the_teachers_progress_belongs_to_no_trial(tmp_path: Path) -> None:

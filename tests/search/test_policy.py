@@ -333,7 +333,7 @@ def test_a_ladder_of_one_size_is_tested_at_full_alpha() -> None:
     policy = Policy(SIZES[:1], RULES)
     drive(policy, {("A", 0): 0.0}, {"A": 0.0})
     assert policy.share("A") == 0.05
-    assert "the smallest of the ladder" in policy.sentence()
+    assert "the only size of the ladder" in policy.sentence()
 
 
 def test_unknown_trials_and_undeclared_tests_are_refused() -> None:

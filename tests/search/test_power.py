@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from kdsearch.search.power import (
     items_for_margin,
-    items_needed,
+    items_to_decide,
     power_of,
     smallest_supported_margin,
+    variance_of,
 )
 from kdsearch.search.statistics import tango_test
 
@@ -35,13 +36,21 @@ def test_items_and_margin_are_inverse(items: int, disagreement: float) -> None:
     assert abs(items_for_margin(margin, disagreement, 0.05) - items) <= 1
 
 
-def test_items_needed_grow_towards_the_margin_and_end_at_it() -> None:
-    above, near = items_needed(8, 8, 100, 0.05, 0.05), items_needed(8, 12, 100, 0.05, 0.05)
+def test_items_to_decide_grow_towards_the_bar_and_end_at_it() -> None:
+    above, near = items_to_decide(0.05, 0.16, 0.05), items_to_decide(0.01, 0.16, 0.05)
     assert above is not None
-    assert near is not None
-    assert 100 < above < near
-    assert items_needed(8, 13, 100, 0.05, 0.05) is None
-    assert items_needed(8, 28, 100, 0.05, 0.05) is not None
+    assert near == pytest.approx(25 * above, rel=0.01)
+    assert items_to_decide(-0.01, 0.16, 0.05) == near
+    assert items_to_decide(0.0, 0.16, 0.05) is None
+
+
+@pytest.mark.parametrize(("student_only", "teacher_only"), [(40, 40), (60, 140), (0, 50)])
+def test_bounds_tell_the_variance(student_only: int, teacher_only: int) -> None:
+    test = tango_test(student_only, teacher_only, 2000, 0.02, 0.975)
+    difference = (student_only - teacher_only) / 2000
+    expected = (student_only + teacher_only) / 2000 - difference**2
+    variance = variance_of(test.lower_bound, test.upper_bound, 2000, 0.025)
+    assert variance == pytest.approx(expected, rel=0.1)
 
 
 def test_power_agrees_with_simulated_tango() -> None:
