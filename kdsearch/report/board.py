@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kdsearch.report import numbers
 from kdsearch.report.estimate import seconds_left
 from kdsearch.report.state import TEACHER, TrialStatus
-from kdsearch.search.evidence import Answers, expected_at_the_bar, weigh
+from kdsearch.search.evidence import expected_at_the_bar, weigh
 
 if TYPE_CHECKING:
     from kdsearch.report.state import RunState, SizeState, TrialState
@@ -66,9 +66,9 @@ def _row(size: SizeState, state: RunState, live: bool) -> BoardRow:
 
 
 def _needed(trial: TrialState, state: RunState) -> float | None:
-    if state.plan.rules is None or trial.answers is None or trial.score is None:
+    if state.plan.rules is None or trial.answers is None:
         return None
-    evidence = weigh(Answers(trial.score, *trial.answers), state.plan.rules)
+    evidence = weigh(trial.answers, state.plan.rules)
     if trial.status is TrialStatus.RUNNING:
         asked = expected_at_the_bar(evidence, state.plan.rules).required
         return evidence.score - evidence.difference + asked
@@ -81,6 +81,7 @@ def _state_lines(size: SizeState, trials: list[TrialState], live: bool) -> list[
         lines = [_decision(size)]
         if size.alpha is not None and size.decided_on == "dev":
             lines.append(f"declared for confirm, alpha {size.alpha:.4g}")
+            lines += [_seed_line(trial, live) for trial in trials if _further_seed(trial)]
         return lines
     lines = [trial_line(trial, live) for trial in trials if trial.status is TrialStatus.RUNNING]
     ended = [trial for trial in trials if trial.status is not TrialStatus.RUNNING]
@@ -98,6 +99,15 @@ def _decision(size: SizeState) -> str:
 def short_name(trial: TrialState) -> str:
     """Return what tells a trial from the others of its size: baseline, c0."""
     return "baseline" if trial.index is None else f"c{trial.index}"
+
+
+def _further_seed(trial: TrialState) -> bool:
+    """Whether a trial of a size that passed runs on for confirm."""
+    return trial.status is TrialStatus.RUNNING and trial.index is not None
+
+
+def _seed_line(trial: TrialState, live: bool) -> str:
+    return f"seed {trial.name.rpartition('-s')[2]:<3} {progress(trial, live)}"
 
 
 def trial_line(trial: TrialState, live: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdsearch.report.state import TrialStatus
-from kdsearch.search.evidence import Answers, weigh
+from kdsearch.search.evidence import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,6 +94,4 @@ def passes(state: RunState, size: str) -> bool:
 
 def _passes(state: RunState, trial: TrialState) -> bool:
     rules = state.plan.rules
-    if rules is None or trial.answers is None or trial.score is None:
-        return False
-    return weigh(Answers(trial.score, *trial.answers), rules).passes
+    return rules is not None and trial.answers is not None and weigh(trial.answers, rules).passes

@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from kdsearch.events import TeacherReady, TrialFailed
+from kdsearch.events import RunStarted, TeacherReady, TrialFailed
 from kdsearch.report import numbers, rows
 from kdsearch.report.board import TRIAL_LINE, BoardRow, board_rows, heading
 from kdsearch.report.drawing import Column, Fitting, draw, labelled
@@ -32,8 +32,8 @@ FRAMES_PER_SECOND = 2
 class LiveView:
     """Shows a run in place, and leaves its last state on the terminal.
 
-    Failed trials and a teacher that is not above guessing scroll by above the table, so that
-    they are not lost when the table changes.
+    Failed trials, a teacher that is not above guessing, and what the plan warns of scroll by above
+    the table, so that they are not lost when the table changes.
 
     Args:
         stream: A terminal.
@@ -89,9 +89,12 @@ class LiveView:
 
 def _scrolls(record: Record) -> bool:
     event = record.event
-    return isinstance(event, TrialFailed) or (
-        isinstance(event, TeacherReady) and not event.informative
-    )
+    match event:
+        case RunStarted():
+            return bool(event.plan.get("warnings"))
+        case TeacherReady():
+            return not event.informative
+    return isinstance(event, TrialFailed)
 
 
 def _row_style(row: BoardRow) -> str:

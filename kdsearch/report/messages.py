@@ -24,6 +24,7 @@ from kdsearch.events import (
 from kdsearch.report import numbers, rows
 from kdsearch.report.state import trial_name
 from kdsearch.report.trials import settings_text, stop_text
+from kdsearch.search.evidence import Answers, weigh
 from kdsearch.search.sentences import against_teacher
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _run_started(event: RunStarted, state: RunState) -> str:
         text += f", baseline and {numbers.noun(plan.trials_per_size - 1, 'configuration')} each"
     if event.resumed and state.trials:
         text += f"; {numbers.noun(len(state.trials), 'trial')} need no repeating"
-    return text
+    return text + "".join(f"\n       warning: {line}" for line in event.plan.get("warnings", ()))
 
 
 def _teacher_ready(event: TeacherReady) -> str:
@@ -131,14 +132,19 @@ def _progress(event: TrialProgress) -> str:
 def _trial_finished(event: TrialFinished, state: RunState) -> str:
     text = f"{event.trial}  finished in {numbers.duration(event.seconds)}: "
     text += f"dev {numbers.score(event.score)}"
-    difference = (event.student_only - event.teacher_only) / event.items if event.items else 0.0
-    text += f", {against_teacher(difference)}"
+    answers = Answers(
+        event.score, event.student_only, event.teacher_only, event.items, event.paired
+    )
+    rules = state.plan.rules
+    if rules is not None and rules.retain is None:
+        text += f", {against_teacher(weigh(answers, rules).difference)}"
     return f"{text}  [{numbers.percent(state.share_of_grid)} of the grid so far]"
 
 
 def _confirm_tested(event: ConfirmTested) -> str:
+    seeds = f" over {event.seeds} seeds" if event.seeds > 1 else ""
     return (
         f"{event.size} on confirm: {numbers.score(event.student_score)}, teacher "
-        f"{numbers.score(event.teacher_score)} on {event.items:,} items, p "
-        f"{numbers.probability(event.p_value)}"
+        f"{numbers.score(event.teacher_score)} on {event.items:,} "
+        f"{'units' if event.in_units else 'items'}{seeds}, p {numbers.probability(event.p_value)}"
     )

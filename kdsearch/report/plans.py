@@ -100,6 +100,8 @@ def _trials(plan: Mapping[str, Any]) -> str:
     visits = f"{plan['strategy']} visits about {plan['cost']['expected_sizes_visited']:.1f}"
     return f"{plan['trials']} at most, {plan['steps']:,} steps: {each}; {visits}"
 
+    if (seeds := plan["match"].get("seeds", 1)) > 1:
+        each += f", and {seeds - 1} further seeds of a configuration that confirm tests"
 
 def _cost(cost: Mapping[str, float]) -> str:
     return (
@@ -115,9 +117,11 @@ def _margins(plan: Mapping[str, Any], split: str) -> str:
     if items is None or margins is None:
         return "items are not known before the data are there"
     supported = _either(numbers.width(margin) for margin in margins.values())
+    whole = plan.get("items", plan["splits"])[split]
     differing = _either(f"{100 * float(share):.0f}" for share in margins)
     where = f"{differing}% of answers differ"
-    return f"{items:,} items support margins of {supported} points where {where}"
+    counted = f"{items:,} items" if items == whole else f"{items:,} units of {whole:,} items"
+    return f"{counted} support margins of {supported} points where {where}"
 
 
 def _either(words: Iterable[str]) -> str:

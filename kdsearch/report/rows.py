@@ -160,9 +160,12 @@ def title(name: str, match: Mapping[str, Any]) -> str:
 
 def claim(match: Mapping[str, Any]) -> str:
     """Return what counts as a match, such as `accuracy within 3.0 points of the teacher`."""
+    seeds = match.get("seeds", 1)
+    recipe = f", by the recipe over {seeds} seeds," if seeds > 1 else ""
     if match.get("retain") is not None:
-        return f"{numbers.percent(match['retain'])} of the teacher's {match['metric']}"
-    return f"{match['metric']} within {numbers.width(match['margin'])} points of the teacher"
+        return f"{numbers.percent(match['retain'])} of the teacher's {match['metric']}{recipe}"
+    width = numbers.width(match["margin"])
+    return f"{match['metric']} within {width} points of the teacher{recipe}"
 
 
 def notes(summary: Summary) -> list[str]:

@@ -22,6 +22,7 @@ from kdsearch.events import (
 from kdsearch.report.numbers import last_line
 from kdsearch.report.planned import Planned
 from kdsearch.search.cost import Ledger
+from kdsearch.search.evidence import Answers
 
 if TYPE_CHECKING:
     from kdsearch.events import Event, Record
@@ -62,8 +63,8 @@ class TrialState:
     total_steps: int = 0
     loss: float | None = None
     score: float | None = None
-    answers: tuple[int, int, int] | None = None
-    """Dev items right by student only, by teacher only, and all."""
+    answers: Answers | None = None
+    """Its last answers to dev, beside the teacher's."""
     note: str = ""
     """Why it stopped or failed."""
 
@@ -74,18 +75,13 @@ class TrialState:
             return 1.0
         return min(1.0, self.step / self.total_steps) if self.total_steps else 0.0
 
-    def judge(
-        self,
-        score: float | None,
-        student_only: int | None,
-        teacher_only: int | None,
-        items: int | None,
-    ) -> None:
+    def judge(self, event: TrialProgress | TrialFinished) -> None:
         """Note its answers to dev, where it has given any."""
-        if score is not None:
-            self.score = score
-        if student_only is not None and teacher_only is not None and items:
-            self.answers = (student_only, teacher_only, items)
+        if event.score is None:
+            return
+        self.score, only = event.score, (event.student_only, event.teacher_only)
+        if only[0] is not None and only[1] is not None and event.items:
+            self.answers = Answers(event.score, only[0], only[1], event.items, event.paired)
 
 
 @dataclass
@@ -186,10 +182,10 @@ class RunState:
             case TrialProgress():
                 trial.step, trial.total_steps = event.step, event.total_steps
                 trial.loss = event.losses.get("loss", trial.loss)
-                trial.judge(event.score, event.student_only, event.teacher_only, event.items)
+                trial.judge(event)
             case TrialFinished():
                 trial.status = TrialStatus.FINISHED
-                trial.judge(event.score, event.student_only, event.teacher_only, event.items)
+                trial.judge(event)
             case TrialStopped():
                 trial.status, trial.note = TrialStatus.STOPPED, event.reason
                 trial.step = max(trial.step, event.step)
