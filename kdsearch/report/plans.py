@@ -97,11 +97,11 @@ def _trials(plan: Mapping[str, Any]) -> str:
     count = len(plan["configurations"])
     sizes = numbers.noun(len(plan["sizes"]), "size")
     each = f"baseline and {numbers.noun(count, 'configuration')} at each of {sizes}"
+    if (seeds := plan["match"].get("seeds", 1)) > 1:
+        each += f", and {seeds - 1} further seeds of a configuration that confirm tests"
     visits = f"{plan['strategy']} visits about {plan['cost']['expected_sizes_visited']:.1f}"
     return f"{plan['trials']} at most, {plan['steps']:,} steps: {each}; {visits}"
 
-    if (seeds := plan["match"].get("seeds", 1)) > 1:
-        each += f", and {seeds - 1} further seeds of a configuration that confirm tests"
 
 def _cost(cost: Mapping[str, float]) -> str:
     return (
@@ -114,10 +114,10 @@ def _cost(cost: Mapping[str, float]) -> str:
 def _margins(plan: Mapping[str, Any], split: str) -> str:
     """Say which margins a split supports, by the share of answers that differ."""
     items, margins = plan["splits"][split], plan["smallest_supported_margin"][split]
+    whole = plan.get("items", plan["splits"])[split]
     if items is None or margins is None:
         return "items are not known before the data are there"
     supported = _either(numbers.width(margin) for margin in margins.values())
-    whole = plan.get("items", plan["splits"])[split]
     differing = _either(f"{100 * float(share):.0f}" for share in margins)
     where = f"{differing}% of answers differ"
     counted = f"{items:,} items" if items == whole else f"{items:,} units of {whole:,} items"
