@@ -231,11 +231,6 @@ class Search(Strict):
     """Fixes splits, configurations and initial weights."""
 
 
-class Match(Strict):
-    """What counts as matching the teacher."""
-
-    metric: str
-    """A per-item metric of the domain."""
 def _seeds(count: int) -> int:
     if count < 1 or count == 2:
         reason = "; two say too little of how a recipe varies" if count == 2 else ""
@@ -243,20 +238,25 @@ def _seeds(count: int) -> int:
     return count
 
 
+class Match(Strict):
+    """What counts as matching the teacher."""
+
+    metric: str
+    """A per-item metric of the domain."""
     margin: float | None = Field(default=None, ge=0.0, lt=1.0)
     """How far below the teacher still matches; 0.03 is three points."""
     retain: float | None = Field(default=None, gt=0.0, le=1.0)
     """The share of the teacher's score to keep, instead of a margin."""
     confidence: float = Field(default=0.95, gt=0.5, lt=1.0)
     """One minus the chance of a false match."""
+    seeds: Annotated[int, AfterValidator(_seeds)] = 1
+    """1 claims that the student that was trained matches; from 3 on, that students trained by its
+    recipe do: the configuration that passed is trained with so many seeds, all tested together."""
 
     @model_validator(mode="after")
     def _one_claim(self) -> Match:
         if (self.margin is None) == (self.retain is None):
             raise ValueError("give exactly one of margin, retain")
-    seeds: Annotated[int, AfterValidator(_seeds)] = 1
-    """1 claims that the student that was trained matches; from 3 on, that students trained by its
-    recipe do: the configuration that passed is trained with so many seeds, all tested together."""
         return self
 
 
