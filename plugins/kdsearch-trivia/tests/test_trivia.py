@@ -178,7 +178,7 @@ def test_bad_rows_are_skipped_and_counted(file: Path, caplog: pytest.LogCaptureF
 
 @pytest.mark.parametrize("content", ["", "\n\n", "no question\n"])
 def test_a_file_without_questions_is_refused(file: Path, content: str) -> None:
-    with pytest.raises(DataError, match="it holds no question") as caught:
+    with pytest.raises(DataError, match="there is no row to use") as caught:
         load(file, content, on_bad_row="skip")
     assert caught.value.where == str(file)
 
