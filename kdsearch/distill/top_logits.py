@@ -56,10 +56,10 @@ def entries(stored: Tensor) -> Tensor:
     return ids + SMALL_VOCABULARY // 2 if stored.dtype == torch.int16 else ids
 
 
-def divergence(
+def log_probabilities(
     student: Tensor, values: Tensor, ids: Tensor, log_tail: Tensor, temperature: float
-) -> Tensor:
-    """Return the sum over tokens of KL(teacher || student) with one bucket for the tail.
+) -> tuple[Tensor, Tensor]:
+    """Return what teacher and student give to the kept entries and to all others together.
 
     Args:
         student: (tokens, vocabulary) logits.
@@ -67,13 +67,14 @@ def divergence(
         ids: (tokens, k), their entries.
         log_tail: (tokens,), log of the teacher's mass left out, at this temperature.
         temperature: Of both distributions.
+
+    Returns:
+        Two (tokens, k + 1) tensors of log-probabilities, the tail last and not below `FLOOR`.
     """
     kept_mass = torch.log1p(-log_tail.exp()).clamp(min=FLOOR)
     teacher = (values.float() / temperature).log_softmax(-1) + kept_mass[:, None]
     logits = student.float() / temperature
-    total = torch.logsumexp(logits, -1)
-    own = logits.gather(-1, ids) - total[:, None]
-    rest = torch.logsumexp(logits.scatter(-1, ids, -torch.inf), -1) - total
-    kept = (teacher.exp() * (teacher - own)).sum()
-    tail = (log_tail.exp() * (log_tail - rest.clamp(min=FLOOR))).sum()
-    return kept + tail
+    total = torch.logsumexp(logits, -1, keepdim=True)
+    rest = torch.logsumexp(logits.scatter(-1, ids, -torch.inf), -1, keepdim=True) - total
+    own = torch.cat([logits.gather(-1, ids) - total, rest.clamp(min=FLOOR)], -1)
+    return torch.cat([teacher, log_tail[:, None]], -1), own

@@ -33,6 +33,12 @@ class SoftLabelsConfig(Options):
 
     temperature: float = Field(default=1.0, gt=0.0)
     """Softens both distributions; value and gradient are scaled by its square."""
+    direction: Literal["forward", "reverse", "jsd", "skew"] = "forward"
+    """KL(teacher || student), KL(student || teacher), a mixture of both, or KL to a mixture."""
+    beta: float = Field(default=0.5, gt=0.0, lt=1.0)
+    """The teacher's share of the mixture under `jsd`."""
+    skew: float = Field(default=0.1, gt=0.0, lt=1.0)
+    """The teacher's share of the mixture under `skew`."""
 
 
 class HiddenMseConfig(Options):

@@ -15,6 +15,8 @@ from kdsearch.plugin import LossInputs, Shapes, TopLogits
 from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
 BATCH, TARGET, SOURCE, VOCABULARY = 3, 5, 7, 11
@@ -90,8 +92,21 @@ def test_answer_ce_equals_its_formula(smoothing: float) -> None:
     check(loss(batch), total / 11, batch.student_logits, twin)
 
 
+def kl(p: Tensor, q: Tensor) -> Tensor:
+    return (p * (p.log() - q.log())).sum()
+
+
+DIRECTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "forward": kl,
+    "reverse": lambda p, q: kl(q, p),
+    "jsd": lambda p, q: 0.3 * kl(p, 0.3 * p + 0.7 * q) + 0.7 * kl(q, 0.3 * p + 0.7 * q),
+    "skew": lambda p, q: kl(p, 0.1 * p + 0.9 * q),
+}
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
 @pytest.mark.parametrize("temperature", [1.0, 2.0, 4.0])
-def test_soft_labels_equals_its_formula(temperature: float) -> None:
+def test_soft_labels_equals_its_formula(temperature: float, direction: Any) -> None:
     batch = inputs()
     twin = batch.student_logits.detach().double().requires_grad_()
     teacher = batch.signals["top_logits"].logits.double()
@@ -100,15 +115,17 @@ def test_soft_labels_equals_its_formula(temperature: float) -> None:
         for at in range(int(batch.target_mask[row].sum())):
             p = (teacher[row, at] / temperature).softmax(-1)
             q = (twin[row, at] / temperature).softmax(-1)
-            total = total + (p * (p.log() - q.log())).sum()
-    loss = build(SoftLabels, SoftLabelsConfig(temperature=temperature))
+            total = total + DIRECTIONS[direction](p, q)
+    config = SoftLabelsConfig(temperature=temperature, direction=direction, beta=0.3)
+    loss = build(SoftLabels, config)
     check(loss(batch), temperature**2 * total / 11, batch.student_logits, twin)
 
 
-def test_soft_labels_is_zero_when_student_equals_teacher() -> None:
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_soft_labels_is_zero_when_student_equals_teacher(direction: Any) -> None:
     batch = inputs()
     batch.signals["top_logits"].logits.copy_(batch.student_logits.detach())
-    value = build(SoftLabels, SoftLabelsConfig(temperature=2))(batch)
+    value = build(SoftLabels, SoftLabelsConfig(temperature=2, direction=direction))(batch)
     assert value.item() == pytest.approx(0, abs=1e-6)
 
 

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdsearch.distill.data import Collator
+from kdsearch.distill.divergences import forward_kl
 from kdsearch.distill.losses import SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.signals import SignalRequest, SignalStore, build_store
-from kdsearch.distill.top_logits import divergence, entries, pack
+from kdsearch.distill.top_logits import entries, log_probabilities, pack
 from kdsearch.plugin import Shapes
 from kdsearch.plugin.builtin import SoftLabelsConfig
 
@@ -26,6 +27,10 @@ TOKENS, VOCABULARY = 6, 40
 def normal(seed: int, scale: float = 3.0) -> torch.Tensor:
     random = torch.Generator().manual_seed(seed)
     return scale * torch.randn(TOKENS, VOCABULARY, generator=random)
+
+
+def divergence(*arguments: Any) -> torch.Tensor:
+    return forward_kl(*log_probabilities(*arguments))
 
 
 def bucketed(student: torch.Tensor, teacher: torch.Tensor, k: int, temperature: float) -> Any:
