@@ -13,7 +13,7 @@ from kdsearch.plugin.api import Use
 from kdsearch.spec.document import Origin
 from kdsearch.spec.faults import faults_of, strictly
 from kdsearch.spec.models import Settings, Strict, Training
-from kdsearch.spec.space import LogUniform, Space, Uniform, draw
+from kdsearch.spec.space import LogUniform, Sampler, Space, Uniform, draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,6 +91,7 @@ class _Resolver:
         ladder_config = self._config(ladder.Config, spec.ladder.rest, ("ladder",))
         self._check_metric(domain)
         self._check_edges(losses)
+        self._check_grid()
         self._give_up()
         self._check_drawn(losses)
         self._give_up()
@@ -142,6 +143,19 @@ class _Resolver:
         fields = {key: getattr(stage.train, key) for key in Training.model_fields}
         searched = {key: value for key, value in fields.items() if isinstance(value, Space)}
         self._at_edges(Training, searched, (*STAGE, "train"))
+
+    def _check_grid(self) -> None:
+        """Refuse intervals where every combination is to be walked."""
+        if self.spec.search.sampler is not Sampler.GRID:
+            return
+        for path, space in self.spec.stage.spaces.items():
+            if isinstance(space, Uniform | LogUniform):
+                trail = self.origin.rename((*STAGE, *path.split(".")))
+                self._add(
+                    trail,
+                    f"{path}: an interval has no grid to walk: use choice, or another "
+                    "search.sampler",
+                )
 
     def _at_edges(self, model: type[BaseModel], values: Mapping[str, Any], prefix: Trail) -> None:
         spaces = {key: value for key, value in values.items() if isinstance(value, Space)}

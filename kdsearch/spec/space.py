@@ -135,6 +135,8 @@ class Sampler(StrEnum):
     RANDOM = "random"
     QUASI_RANDOM = "quasi_random"
     """Spread evenly over the space from the first configuration on."""
+    GRID = "grid"
+    """Every combination of the choices in turn; intervals have none."""
 
 
 def draw(
@@ -142,12 +144,17 @@ def draw(
 ) -> Configuration:
     """Draw configuration `index`.
 
-    Grids are walked in mixed-radix order by the index. Random values are each drawn from a stream
+    Grids are walked in mixed-radix order by the index, and so are choices where the sampler is
+    `grid`. Random values are each drawn from a stream
     of their own, so that adding a searched value leaves the others as they were. Quasi-random ones
     are points of a Halton sequence (1960), each dimension shifted at random; a value added after
     the others leaves them as they were.
+
+    Raises:
+        ValueError: If a value to be walked lies in an interval.
     """
-    grids = {path: space.grid for path, space in spaces.items() if isinstance(space, Grid)}
+    walked = (Grid, Choice) if sampler is Sampler.GRID else Grid
+    grids = {path: space.edges for path, space in spaces.items() if isinstance(space, walked)}
     combination: Sequence[Any] = ()
     if grids:
         combinations = list(product(*grids.values()))
@@ -155,8 +162,10 @@ def draw(
     values = dict(zip(grids, combination, strict=True))
     primes = _primes()
     for path, space in spaces.items():
-        if isinstance(space, Grid):
+        if path in grids:
             continue
+        if isinstance(space, Grid) or sampler is Sampler.GRID:
+            raise ValueError(f"{path} is an interval, and a grid walks values")
         if sampler is Sampler.RANDOM:
             values[path] = space.draw(Random(f"{seed}:{path}:{index}"))
         else:

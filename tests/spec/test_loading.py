@@ -136,6 +136,12 @@ def test_any_option_is_written_and_read_back(options: dict[str, Any], values: li
         ("{name: toy}", "{name: toi}", "2:16", "unknown domain 'toi': did you mean 'toy'?"),
         ("{name: toy}", "{name: toy, options: {larges: 3}}", "2:31", "did you mean 'largest'?"),
         ("{name: toy}", "{name: toy_evaluate}", "2:16", "for evaluation only"),
+        (
+            "search: {configurations_per_size: 2}",
+            "search: {configurations_per_size: 2, sampler: grid}",
+            "16:25",
+            "losses.soft_labels.weight: an interval has no grid to walk",
+        ),
         ("kind: scratch", "kind: scrach", "8:9", "unknown ladder 'scrach': did you mean"),
         ("metric: accuracy", "metric: acuracy", "19:17", "unknown metric 'acuracy': did you"),
         ("metric: accuracy", "metric: macro_f1", "19:17", "is not a mean over items"),

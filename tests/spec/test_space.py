@@ -43,6 +43,10 @@ spaces = st.one_of(
 def test_a_value_stays_inside_its_space(
     space: Space, index: int, seed: int, sampler: Sampler
 ) -> None:
+    if sampler is Sampler.GRID and not isinstance(space, Choice):
+        with pytest.raises(ValueError, match="x is an interval"):
+            draw({"x": space}, index, seed, sampler)
+        return
     value = draw({"x": space}, index, seed, sampler)["x"]
     if isinstance(space, Choice):
         assert value in space.choice
@@ -83,6 +87,12 @@ def test_grids_walk_every_combination_once() -> None:
     drawn = [tuple(draw(grids, index, seed=3).values()) for index in range(12)]
     assert len(set(drawn[:6])) == 6
     assert drawn[6:] == drawn[:6]
+
+
+def test_a_grid_sampler_walks_choices_too() -> None:
+    spaces: dict[str, Space] = {"a": Choice(choice=(1, 2)), "b": Grid(grid=("x", "y", "z"))}
+    drawn = [tuple(draw(spaces, index, 3, Sampler.GRID).values()) for index in range(6)]
+    assert drawn == [(1, "x"), (1, "y"), (1, "z"), (2, "x"), (2, "y"), (2, "z")]
 
 
 @pytest.mark.parametrize(
