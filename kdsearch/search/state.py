@@ -60,6 +60,11 @@ class Result:
         return self.evidence is not None and self.evidence.below
 
 
+ENDED = {ending: Result(ending) for ending in Ending}
+"""What is kept of a settled result that is not the nearest: objects that live on, one a trial,
+would make each full garbage collection longer."""
+
+
 @dataclass
 class SizeState:
     """One size's results, and the decision that they amount to."""
@@ -115,11 +120,17 @@ class SizeState:
         if (distance := result.distance) is not None:
             self._distances.add(distance)
             here = (-distance, self.settled)
-            self._nearest = here if self._nearest is None else min(self._nearest, here)
+            nearest = here if self._nearest is None else min(self._nearest, here)
+            if self._nearest is not None:
+                self._forget(max(self._nearest, here)[1])
+            self._nearest = nearest
         self.settled += 1
         more, known = self.configurations - self.settled, self._distances
         enough = self.futility and known.values >= LEAST_ENDED
         self.hopeless = enough and chance_of_more(known.spread, more) < LEAST_CHANCE
+
+    def _forget(self, index: int) -> None:
+        self.results[index] = ENDED[self.results[index].ending]
 
     def give_back(self, index: int | None) -> None:
         """Let an interrupted job be handed out again."""
