@@ -5,6 +5,7 @@ Raised where the fact is known, rendered once by the command line.
 
 from __future__ import annotations
 
+import traceback
 from difflib import get_close_matches
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -63,6 +64,13 @@ def _rebuild(
 ) -> KdsearchError:
     """Rebuild an error that crossed a process border, keywords included."""
     return kind(message, where=where, fix=fix)
+
+
+def told(error: BaseException) -> str:
+    """Return an error as one line: a user's fault in its own words, others after their kind."""
+    if isinstance(error, KdsearchError):
+        return str(error)
+    return traceback.format_exception_only(error)[-1].strip()
 
 
 class SpecError(KdsearchError):

@@ -24,6 +24,18 @@ BYTE_VOCABULARY = 259
 """Entries of the tokenizer for models from scratch whose domain brings none: padding, end, unknown
 and the 256 bytes."""
 
+BLACK_BOX = "black box"
+"""The family of a teacher of which only answers are known."""
+
+OTHER_TOKENIZERS = (
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+)
+"""Files of tokenizers without a `tokenizer.json`; they are read when the model is loaded."""
+
 LARGEST_HEADER = 100_000_000
 """Bytes; the safetensors library refuses longer headers too."""
 
@@ -36,6 +48,7 @@ class ModelFacts:
     family: str
     config: Mapping[str, Any]
     parameters: int
+    """0 of a black box, whose parameters nobody counts."""
     embedding_parameters: int
     """Of the input embedding table alone."""
     vocabulary: int
@@ -47,6 +60,11 @@ class ModelFacts:
     def compute_parameters(self) -> int:
         """Parameters that multiply activations: a look-up does not, a tied head does."""
         return self.parameters - (0 if self.head_tied else self.embedding_parameters)
+
+    @property
+    def known_parameters(self) -> int | None:
+        """The parameters, None of a black box."""
+        return self.parameters or None
 
     @property
     def encoder_decoder(self) -> bool:
@@ -123,6 +141,24 @@ def facts_of_config(config: Config, *, head_tied: bool, path: str | None = None)
     )
 
 
+def black_box_facts(vocabulary: int) -> ModelFacts:
+    """Return the facts of a teacher of which only answers are known: a vocabulary for students.
+
+    It computes nothing and is nothing to compute with, so its other measures are 0.
+    """
+    return ModelFacts(
+        path=None,
+        family=BLACK_BOX,
+        config={},
+        parameters=0,
+        embedding_parameters=0,
+        vocabulary=vocabulary,
+        layers=0,
+        hidden=0,
+        head_tied=True,
+    )
+
+
 def facts_of_folder(folder: Path) -> ModelFacts:
     """Return the facts of a stored model, counted from its safetensors headers.
 
@@ -174,6 +210,29 @@ def vocabulary_of(tokenizer: Path) -> int:
     if not ids:
         raise ModelError("no tokenizer: it lists no tokens", where=str(file))
     return int(max(ids)) + 1
+
+
+def check_tokenizer(folder: Path, embeddings: int) -> None:
+    """Refuse a model folder without a tokenizer, or with one that cannot be its model's.
+
+    Raises:
+        ModelError: If there is none, or its ids go beyond the model's embeddings.
+    """
+    if not (folder / "tokenizer.json").is_file():
+        if any((folder / name).is_file() for name in OTHER_TOKENIZERS):
+            return
+        raise ModelError(
+            "the model folder holds no tokenizer",
+            where=str(folder),
+            fix="save its tokenizer beside it with save_pretrained",
+        )
+    entries = vocabulary_of(folder)
+    if entries > embeddings:
+        raise ModelError(
+            f"the tokenizer has {entries:,} entries and the model {embeddings:,} embeddings",
+            where=str(folder),
+            fix="it belongs to another model: save the model's own beside it",
+        )
 
 
 def _json_of(file: Path) -> dict[str, Any]:

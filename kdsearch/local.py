@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any
 
+from kdsearch.errors import told
 from kdsearch.search.policy import Idle
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run_locally(director: Director, spec: SearchSpec, folder: Path) -> None:
         except _Stopped:
             director.stopped_job(job.id, str(director.stop_reason(job.id)))
         except Exception as error:  # whatever a job raises fails this job alone; it is shown
-            director.failed_job(job.id, traceback.format_exception_only(error)[-1].strip())
+            director.failed_job(job.id, told(error))
         else:
             director.finished_job(job.id, result)
     director.finish()

@@ -16,23 +16,26 @@ from kdsearch.errors import DataError, KdsearchError, PluginError
 from kdsearch.facts import (
     BYTE_VOCABULARY,
     ModelFacts,
+    black_box_facts,
+    check_tokenizer,
     facts_of_config,
     facts_of_folder,
     vocabulary_of,
 )
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
+from kdsearch.predictions import check_predictions
 from kdsearch.search.cost import forward_flops, training_flops
 from kdsearch.search.expectation import Expectation, expect
 from kdsearch.search.policy import Rules, SizeCost
 from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
-from kdsearch.spec.parts import Parts, resolve_parts
+from kdsearch.spec.parts import ANSWER_SIGNALS, Parts, resolve_parts
 from kdsearch.spec.space import Configuration, draw
 from kdsearch.splits import Assigned, assign, load_examples
 
 if TYPE_CHECKING:
     from kdsearch.plugin.api import Size
     from kdsearch.plugin.host import Host
-    from kdsearch.spec.models import SearchSpec, Settings, Training
+    from kdsearch.spec.models import SearchSpec, Settings, Splits, Training
 
 TYPICAL_DISAGREEMENT = DISAGREEMENTS[1]
 """Share of discordant items by which a margin is called unsupported."""
@@ -67,6 +70,8 @@ class Plan:
     def teacher_name(self) -> str:
         """The teacher's folder as the spec names it, or what it is made from."""
         source = self.spec.stage.teachers[0]
+        if source.predictions is not None:
+            return f"black box {Path(source.predictions).name}"
         return source.model or f"scratch {self.teacher.family}"
 
     @cached_property
@@ -121,13 +126,13 @@ class Plan:
 
     @property
     def teacher_flops(self) -> float:
-        """The teacher's fine-tuning, and its pass over train where a loss needs its signals."""
+        """The teacher's fine-tuning, and its passes over train for answers and other signals."""
         tuning = self.spec.stage.teachers[0].fine_tune
         compute = self.teacher.compute_parameters
         flops = training_flops(compute, self._tokens(tuning)) if tuning else 0.0
-        if self.parts.needs:
-            flops += forward_flops(compute, (self.counts.train or 0) * self._longest)
-        return flops
+        answers = self.parts.needs & ANSWER_SIGNALS
+        passes = bool(answers) + bool(self.parts.needs - answers)
+        return flops + passes * forward_flops(compute, (self.counts.train or 0) * self._longest)
 
     @cached_property
     def expected(self) -> Expectation:
@@ -149,7 +154,7 @@ class Plan:
         grid, expected = self.grid_flops, self.expected
         return {
             "name": self.spec.name,
-            "teacher": {"name": self.teacher_name, "parameters": self.teacher.parameters},
+            "teacher": {"name": self.teacher_name, "parameters": self.teacher.known_parameters},
             "match": match.model_dump(mode="json"),
             "strategy": search.strategy.value,
             "seed": search.seed,
@@ -174,11 +179,12 @@ class Plan:
         }
 
     def _size_json(self, size: Size) -> dict[str, Any]:
+        whole = self.teacher.known_parameters
         return {
             "size": size.name,
             "parameters": size.parameters,
             "embedding_parameters": size.embedding_parameters,
-            "share_of_teacher": size.parameters / self.teacher.parameters,
+            "share_of_teacher": size.parameters / whole if whole else None,
             "trial_flops": self.trial_flops(size),
         }
 
@@ -202,7 +208,7 @@ def make_plan(spec: SearchSpec, host: Host, assigned: Assigned | None = None) ->
 
     Raises:
         ModelError: If the teacher's folder is none.
-        DataError: If the data are there and malformed, or too few.
+        DataError: If the data, or a black box's answers to them, are malformed or too few.
     """
     parts = resolve_parts(spec, host)
     teacher = teacher_facts(spec, parts)
@@ -210,24 +216,30 @@ def make_plan(spec: SearchSpec, host: Host, assigned: Assigned | None = None) ->
     count, seed = spec.search.configurations_per_size, spec.search.seed
     sampler = spec.search.sampler
     drawn = tuple(draw(spec.stage.spaces, index, seed, sampler) for index in range(count))
-    counts, unread = _counts(spec, parts, assigned)
+    assigned, unread = (assigned, ()) if assigned else _assigned(spec, parts)
+    check_predictions(spec, parts, assigned)
+    counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
     plan = Plan(spec, parts, teacher, sizes, drawn, counts)
     warnings = (*unread, *_warnings(plan))
     return Plan(spec, parts, teacher, sizes, drawn, counts, warnings)
 
 
 def teacher_facts(spec: SearchSpec, parts: Parts) -> ModelFacts:
-    """Return the measures of the teacher, made from scratch or stored.
+    """Return the measures of the teacher: made from scratch, stored, or of a black box.
 
     Raises:
         ModelError: If its folder, or its domain's tokenizer, is none.
     """
     source = spec.stage.teachers[0]
-    if source.scratch is None:
-        return facts_of_folder(Path(str(source.model)))
-    measures = ScratchSize(**source.scratch.model_dump(exclude={"family"}))
+    if source.model is not None:
+        facts = facts_of_folder(Path(source.model))
+        check_tokenizer(Path(source.model), facts.vocabulary)
+        return facts
     own = getattr(parts.domain, "tokenizer", None)
     vocabulary = vocabulary_of(Path(own(parts.options))) if own else BYTE_VOCABULARY
+    if source.scratch is None:
+        return black_box_facts(vocabulary)
+    measures = ScratchSize(**source.scratch.model_dump(exclude={"family"}))
     config = scratch_model_config(source.scratch.family, measures, vocabulary)
     return facts_of_config(config, head_tied=True)
 
@@ -246,22 +258,21 @@ def _sizes(spec: SearchSpec, parts: Parts, teacher: ModelFacts) -> tuple[Size, .
     return tuple(sorted(sizes, key=lambda size: (size.parameters, size.name)))
 
 
-def _counts(
-    spec: SearchSpec, parts: Parts, assigned: Assigned | None
-) -> tuple[Counts, tuple[str, ...]]:
-    """Count the items of each split, or say why only the spec's own numbers are known."""
-    splits = spec.stage.splits
-    if assigned is None:
-        try:
-            examples = load_examples(parts.domain, parts.options)
-        except DataError as error:
-            if not _absent(error):
-                raise
-            asked = (splits.train, splits.dev, splits.confirm)
-            known = Counts(*(size if isinstance(size, int) else None for size in asked))
-            return known, (f"the data are not there, so counts are those of the spec: {error}",)
-        assigned = assign(examples, splits, spec.search.seed, domain=parts.domain.name)
-    return Counts(*(len(split) for split in assigned)), ()
+def _assigned(spec: SearchSpec, parts: Parts) -> tuple[Assigned | None, tuple[str, ...]]:
+    """Return the splits, or say why only the spec's own numbers are known."""
+    try:
+        examples = load_examples(parts.domain, parts.options)
+    except DataError as error:
+        if not _absent(error):
+            raise
+        return None, (f"the data are not there, so counts are those of the spec: {error}",)
+    splits, seed = spec.stage.splits, spec.search.seed
+    return assign(examples, splits, seed, domain=parts.domain.name), ()
+
+
+def _asked(splits: Splits) -> Counts:
+    sizes = (splits.train, splits.dev, splits.confirm)
+    return Counts(*(size if isinstance(size, int) else None for size in sizes))
 
 
 def _absent(error: DataError) -> bool:
@@ -283,12 +294,13 @@ def _warnings(plan: Plan) -> list[str]:
         )
     if not plan.parts.needs:
         found.append("no loss uses the teacher: every student trains on the labels alone")
-    large = [size.name for size in plan.sizes if size.parameters >= plan.teacher.parameters]
+    whole = plan.teacher.known_parameters
+    large = [size.name for size in plan.sizes if whole and size.parameters >= whole]
     if large:
         found.append(f"not smaller than the teacher: {', '.join(large)}")
     if unsupported := _unsupported(plan):
         found.append(unsupported)
-    if spec.stage.teachers[0].fine_tune is None and spec.stage.teachers[0].model is None:
+    if spec.stage.teachers[0].scratch is not None and spec.stage.teachers[0].fine_tune is None:
         found.append("the teacher is random")
     return found
 

@@ -15,6 +15,7 @@ from kdsearch.errors import RunError
 from kdsearch.events import RunStarted
 from kdsearch.plan import Plan, make_plan
 from kdsearch.plugin.host import Host
+from kdsearch.predictions import predictions_fingerprint
 from kdsearch.search.director import Director, Guesses, Sink
 from kdsearch.search.journal import Journal
 from kdsearch.search.policy import Policy
@@ -103,9 +104,10 @@ def resume(
         finished: dict[str, Any] = json.loads(summary.read_text(encoding="utf8"))
         return finished
     search = _Search(spec, host, run_directory)
-    if search.fingerprints != manifest["data"]:
+    changed = [name for name, now in search.fingerprints.items() if now != manifest["data"][name]]
+    if changed:
         raise RunError(
-            "the data have changed since the run began",
+            f"the data have changed since the run began: {', '.join(changed)}",
             where=f"domain {spec.stage.domain.name}",
             fix="restore them, or start a new run",
         )
@@ -124,8 +126,9 @@ def absolute_paths(spec: SearchSpec, parts: Parts) -> SearchSpec:
         if isinstance(options[name], Path):
             stage["domain"]["options"][name] = str(options[name].absolute())
     for teacher in stage["teachers"]:
-        if teacher["model"] is not None:
-            teacher["model"] = str(Path(teacher["model"]).absolute())
+        for key in ("model", "predictions"):
+            if teacher[key] is not None:
+                teacher[key] = str(Path(teacher[key]).absolute())
     return SearchSpec.model_validate(values)
 
 
@@ -148,6 +151,9 @@ class _Search:
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields
         }
+        answers = spec.stage.teachers[0].predictions
+        if answers is not None:
+            self.fingerprints["predictions"] = predictions_fingerprint(Path(answers))
 
     def manifest(self, *, force: bool) -> dict[str, Any]:
         """Return what a run records of itself besides its events."""
@@ -158,8 +164,11 @@ class _Search:
         }
         versions = {name: metadata.version(name) for name in RECORDED}
         teacher = asdict(self.plan.teacher)
-        if self.spec.stage.teachers[0].fine_tune is not None:
+        source = self.spec.stage.teachers[0]
+        if source.fine_tune is not None:
             teacher["path"] = "teacher/model"
+        elif source.predictions is not None:
+            teacher["path"] = "teacher/tokenizer"
         return {
             "kdsearch": __version__,
             "python": platform.python_version(),

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kdsearch.errors import ModelError
-from kdsearch.facts import facts_of_config, facts_of_folder, vocabulary_of
+from kdsearch.facts import (
+    black_box_facts,
+    check_tokenizer,
+    facts_of_config,
+    facts_of_folder,
+    vocabulary_of,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,3 +145,26 @@ def test_a_tokenizer_without_tokens_is_refused(tmp_path: Path, content: str | No
         (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(ModelError):
         vocabulary_of(tmp_path)
+
+
+def test_a_black_box_has_nothing_but_a_vocabulary() -> None:
+    facts = black_box_facts(259)
+    assert (facts.vocabulary, facts.known_parameters, facts.compute_parameters) == (259, None, 0)
+
+
+def test_a_tokenizer_of_another_model_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0, "b": 40}}}')
+    check_tokenizer(tmp_path, 41)
+    with pytest.raises(ModelError) as caught:
+        check_tokenizer(tmp_path, 40)
+    assert str(caught.value) == (
+        f"{tmp_path}: the tokenizer has 41 entries and the model 40 embeddings "
+        "(it belongs to another model: save the model's own beside it)"
+    )
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="the model folder holds no tokenizer"):
+        check_tokenizer(tmp_path, 40)
+    (tmp_path / "spiece.model").write_bytes(b"read when the model is loaded")
+    check_tokenizer(tmp_path, 40)

@@ -52,8 +52,10 @@ def _lines(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "domain", f"{parts.domain.name} version {parts.domain.version}{options}"
     yield "splits", ", ".join(f"{name} {size}" for name, size in stage.splits)
     source = stage.teachers[0]
-    made = (
-        source.model or f"scratch{_listed(source.scratch.model_dump() if source.scratch else {})}"
+    made = source.model or (
+        f"black box: {source.predictions}"
+        if source.predictions
+        else f"scratch{_listed(source.scratch.model_dump() if source.scratch else {})}"
     )
     yield "teacher", f"{made}, fine-tuned first" if source.fine_tune else made
     yield "ladder", f"{spec.ladder.kind}{_listed(spec.ladder.rest)}"

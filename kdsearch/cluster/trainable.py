@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.cluster.session import ray_module
+from kdsearch.errors import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +38,6 @@ def work(config: Mapping[str, Any]) -> None:
         folder = Path(job["payload"]["run"]) / "failures"
         folder.mkdir(exist_ok=True)
         (folder / f"{job['id']}.txt").write_text(traceback.format_exc(), encoding="utf8")
-        last = traceback.format_exception_only(error)[-1].strip()
-        tell("error", last)
+        tell("error", told(error))
     else:
         tell("result", result)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from kdsearch.distill.signals import SignalStore
-    from kdsearch.plugin import Domain, Example, Prompt
+    from kdsearch.plugin import Domain, Example, Prediction, Prompt
     from kdsearch.spec.models import PromptFormat
 
 
@@ -54,6 +54,17 @@ class Rows:
         )
 
 
+def joined(parts: Sequence[Rows]) -> Rows:
+    """Return the rows of several sets as one."""
+    return Rows(
+        [example for rows in parts for example in rows.examples],
+        [source for rows in parts for source in rows.sources],
+        [target for rows in parts for target in rows.targets],
+        [choices for rows in parts for choices in rows.choices],
+        sum(rows.cut for rows in parts),
+    )
+
+
 def row_key(source: Sequence[int], target: Sequence[int]) -> bytes:
     """Hash the token ids of a row to 16 bytes."""
     text = f"{list(source)}|{list(target)}".encode()
@@ -68,6 +79,7 @@ def encode(
     prompt_format: PromptFormat,
     *,
     causal: bool = False,
+    taught: Mapping[str, Prediction] | None = None,
 ) -> Rows:
     """Format and tokenise examples.
 
@@ -79,6 +91,7 @@ def encode(
         prompt_format: Limits and chat template.
         causal: Whether prompt and answer make one sequence. Then the prompt has no end of sequence,
             and a plain answer begins with a space, as a word does in running text.
+        taught: By id, the teacher's answers, where they take the place of the gold ones.
 
     Raises:
         DataError: If a prompt is longer than `prompt.max_tokens` and may not or cannot be cut, or
@@ -89,9 +102,18 @@ def encode(
     for example in examples:
         source, prompt = encoder.source(example)
         sources.append(source)
-        targets.append(encoder.answer(prompt.target))
+        targets.append(encoder.answer(_target(prompt, taught[example.id] if taught else None)))
         choices.append(encoder.choices(example, prompt))
     return Rows(examples, sources, targets, choices, encoder.cut)
+
+
+def _target(prompt: Prompt, taught: Prediction | None) -> str:
+    """Return the text to learn: the gold answer, or the teacher's in the prompt's own words."""
+    if taught is None:
+        return prompt.target
+    if taught.choice is None or not prompt.choices:
+        return taught.text
+    return prompt.choices[taught.choice]
 
 
 class _Encoder:

@@ -7,7 +7,7 @@ generation.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ from kdsearch.plugin import Domain, Prediction
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from kdsearch.plugin import Example
 
 BATCH = 128
 """Rows in one forward pass."""
@@ -49,6 +51,19 @@ class Answers:
         path.write_text("\n".join(lines) + "\n", encoding="utf8")
 
 
+def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
+    """Write predictions whole, one JSON line each."""
+    lines = [json.dumps(asdict(prediction)) for prediction in predictions]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n", encoding="utf8")
+
+
+def read_predictions(path: Path) -> list[Prediction]:
+    """Read what `write_predictions` wrote."""
+    found = [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
+    return [Prediction(**{**line, "scores": tuple(line["scores"])}) for line in found]
+
+
 def read_scores(path: Path) -> list[float]:
     """Read the scores of a file that `Answers.write` wrote."""
     lines = path.read_text(encoding="utf8").splitlines()
@@ -67,7 +82,14 @@ def answer(model: Any, tokenizer: Any, rows: Rows, domain: Domain, metric: str) 
     model.eval()
     predictions = predict(model, tokenizer, rows, domain)
     model.train(was_training)
-    scores = domain.score(predictions, rows.examples).per_item[metric]
+    return judge(predictions, rows.examples, domain, metric)
+
+
+def judge(
+    predictions: Sequence[Prediction], examples: Sequence[Example], domain: Domain, metric: str
+) -> Answers:
+    """Score predictions, in the order of their examples, by one metric of the domain."""
+    scores = domain.score(predictions, examples).per_item[metric]
     return Answers(predictions, [float(score) for score in scores])
 
 

@@ -42,14 +42,16 @@ def model_card(size: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         else f"a {match['metric']} less than {match['margin']:g} below the teacher's"
     )
     confidence = f"{100 * match['confidence']:g} %"
+    whole = teacher["parameters"]
+    counted = "" if whole is None else f" ({whole:,} parameters)"
     return f"""---
 library_name: transformers
 tags: [kdsearch, knowledge-distillation]
 ---
 # {summary["name"]} {size["size"]}
 
-A student of {size["parameters"]:,} parameters, distilled from {teacher["name"]} \
-({teacher["parameters"]:,} parameters). {VERDICTS[size["verdict"]]}
+A student of {size["parameters"]:,} parameters, distilled from {teacher["name"]}\
+{counted}. {VERDICTS[size["verdict"]]}
 
 | | score | items |
 |---|---:|---:|

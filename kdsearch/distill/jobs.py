@@ -16,17 +16,32 @@ from typing import Any
 import torch
 from filelock import FileLock
 
-from kdsearch.distill.data import Collator, Rows
-from kdsearch.distill.evaluate import Answers, answer, discordant, read_scores
+from kdsearch.distill.black_box import answer_given, prepare_black_box
+from kdsearch.distill.data import Collator, Rows, joined
+from kdsearch.distill.evaluate import (
+    Answers,
+    answer,
+    discordant,
+    predict,
+    read_scores,
+    write_predictions,
+)
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.signals import SignalStore, build_store, fingerprint
-from kdsearch.distill.students import count_parameters, load_model, load_tokenizer, random_model
+from kdsearch.distill.students import (
+    check_fit,
+    count_parameters,
+    load_model,
+    load_tokenizer,
+    random_model,
+)
 from kdsearch.distill.trainer import train
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_config, facts_of_folder
 from kdsearch.plugin import Shapes, Signal, Student
 from kdsearch.spec.models import Settings, Training, settings_hash
+from kdsearch.spec.parts import ANSWER_SIGNALS
 
 Report = Callable[[Mapping[str, Any]], None]
 """Told about progress: `step`, `total_steps`, `losses` and, after an evaluation, dev scores."""
@@ -58,33 +73,45 @@ def _workspace(run: str) -> Workspace:
 
 
 def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Fine-tune the teacher if asked, store its signals on train and its answers to dev."""
+    """Fine-tune the teacher if asked, store its signals on train and its answers to dev.
+
+    Its answers to train are stored too where a loss reads them.
+    """
+    if workspace.given is not None:
+        return prepare_black_box(workspace, workspace.given)
     spec = workspace.spec.stage.teachers[0]
     folder = workspace.teacher_folder
     compute = workspace.teacher_facts.compute_parameters
     flops = {"fine_tune": 0.0, "signals": 0.0, "evaluation": 0.0}
+    teacher = _untrained_teacher(workspace)
+    workspace.read_all(teacher)
     if spec.fine_tune is not None:
-        teacher = _untrained_teacher(workspace)
-        rows = workspace.rows("train", teacher.tokenizer)
+        rows = workspace.rows("train", teacher)
         objective = _objective(workspace, teacher, {"answer_ce": {"weight": 1.0}})
         _fit(workspace, objective, rows, spec.fine_tune, job, report, folder.parent / "training")
         teacher.model.save_pretrained(folder)
         teacher.tokenizer.save_pretrained(folder)
         flops["fine_tune"] = 6.0 * compute * _tokens_trained(rows, spec.fine_tune)
-    model, tokenizer = load_model(folder), load_tokenizer(folder)
-    _to_device(model)
+        teacher = _stored(folder)
+    _to_device(teacher.model)
+    if workspace.parts.needs & ANSWER_SIGNALS:
+        rows = workspace.rows("train", teacher)
+        answered = predict(teacher.model, teacher.tokenizer, rows, workspace.parts.domain)
+        write_predictions(workspace.taught_file, answered)
+        flops["signals"] += 2.0 * compute * rows.tokens
     request = workspace.signal_request
     if request:
-        rows = workspace.rows("train", tokenizer)
-        store = build_store(workspace.signal_folder, folder, model, rows, request)
+        kinds = workspace.stored_targets
+        rows = joined([workspace.rows("train", teacher, taught=taught) for taught in kinds])
+        store = build_store(workspace.signal_folder, folder, teacher.model, rows, request)
         (workspace.signal_folder / "store.json").write_text(
             json.dumps({"file": store.name, "teacher": fingerprint(folder)}), encoding="utf8"
         )
-        flops["signals"] = 2.0 * compute * rows.tokens
-    answers = _answer_split(workspace, Student(model, tokenizer), "dev", workspace.teacher_root)
-    flops["evaluation"] = 2.0 * compute * workspace.rows("dev", tokenizer).tokens
+        flops["signals"] += 2.0 * compute * rows.tokens
+    answers = _answer_split(workspace, teacher, "dev", workspace.teacher_root)
+    flops["evaluation"] = 2.0 * compute * workspace.rows("dev", teacher).tokens
     return {
-        "parameters": count_parameters(model),
+        "parameters": count_parameters(teacher.model),
         "score": answers.mean,
         "items": len(answers.scores),
         "flops": flops,
@@ -107,7 +134,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
             where=f"ladder {workspace.spec.ladder.kind}",
         )
     _to_device(student.model)
-    rows, dev = workspace.rows("train", student.tokenizer), workspace.rows("dev", student.tokenizer)
+    taught = Signal.TEXT in workspace.needs(settings)
+    rows, dev = workspace.rows("train", student, taught=taught), workspace.rows("dev", student)
     domain, metric = workspace.parts.domain, workspace.spec.match.metric
     teacher = read_scores(workspace.teacher_root / "dev.jsonl")
 
@@ -157,17 +185,20 @@ def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report)
     root, student_folder = workspace.teacher_root, workspace.trial_folder(job["trial"])
     with FileLock(root / "confirm.lock"):
         if not (root / "confirm.jsonl").exists():
-            spent += _confirm_with(workspace, workspace.teacher_folder, root)
+            if workspace.given is not None:
+                answer_given(workspace, workspace.given, "confirm")
+            else:
+                spent += _confirm_with(workspace, workspace.teacher_folder, root)
     spent += _confirm_with(workspace, student_folder / "student", student_folder)
     return {"flops": {"evaluation": spent}}
 
 
 def _confirm_with(workspace: Workspace, model_folder: Path, destination: Path) -> float:
     """Answer confirm with a stored model and return the FLOPs spent."""
-    model, tokenizer = load_model(model_folder), load_tokenizer(model_folder)
-    _to_device(model)
-    _answer_split(workspace, Student(model, tokenizer), "confirm", destination)
-    tokens = workspace.rows("confirm", tokenizer).tokens
+    stored = _stored(model_folder)
+    _to_device(stored.model)
+    _answer_split(workspace, stored, "confirm", destination)
+    tokens = workspace.rows("confirm", stored).tokens
     return 2.0 * facts_of_folder(model_folder).compute_parameters * tokens
 
 
@@ -175,7 +206,7 @@ def _answer_split(workspace: Workspace, student: Student, split: str, destinatio
     answers = answer(
         student.model,
         student.tokenizer,
-        workspace.rows(split, student.tokenizer),
+        workspace.rows(split, student),
         workspace.parts.domain,
         workspace.spec.match.metric,
     )
@@ -183,11 +214,18 @@ def _answer_split(workspace: Workspace, student: Student, split: str, destinatio
     return answers
 
 
+def _stored(folder: Path) -> Student:
+    """Return a stored model with its tokenizer."""
+    stored = Student(load_model(folder), load_tokenizer(folder))
+    check_fit(stored.model, stored.tokenizer, folder)
+    return stored
+
+
 def _untrained_teacher(workspace: Workspace) -> Student:
     """Return the teacher before fine-tuning: random from its measures, or as stored."""
     spec = workspace.spec.stage.teachers[0]
     if spec.model is not None:
-        return Student(load_model(Path(spec.model)), load_tokenizer(Path(spec.model)))
+        return _stored(Path(spec.model))
     tokenizer = workspace.scratch_tokenizer()
     measures = workspace.teacher_facts.config
     return Student(random_model(measures, tokenizer, workspace.spec.search.seed), tokenizer)
@@ -203,8 +241,8 @@ def _objective(
     terms, hidden = {}, False
     for name, given in losses.items():
         loss = workspace.host.loss(name)
-        options = {key: value for key, value in given.items() if key != "weight"}
-        terms[name] = Term(loss.build(loss.Config(**options), shapes), given["weight"])
+        config = workspace.loss_config(name, given)
+        terms[name] = Term(loss.build(config, shapes), given["weight"])
         hidden = hidden or Signal.HIDDEN_STATES in loss.needs
     return DistillationModel(student.model, terms, hidden=hidden)
 
@@ -219,7 +257,7 @@ def _fit(
     folder: Path,
 ) -> None:
     """Train a model on rows, with the teacher's signals if a term needs them."""
-    needed = any(workspace.host.loss(name).needs for name in model.weights)
+    needed = any(set(workspace.host.loss(n).needs) - ANSWER_SIGNALS for n in model.weights)
     store = None
     columns: dict[str, Any] = {}
     if needed:

@@ -71,6 +71,21 @@ def load_model(folder: Path) -> PreTrainedModel:
         raise ModelError(f"no model could be loaded: {error}", where=str(folder)) from error
 
 
+def check_fit(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Refuse a tokenizer that gives ids beyond its model's embeddings.
+
+    Raises:
+        ModelError: If it does.
+    """
+    highest, embeddings = max(tokenizer.get_vocab().values()), model.config.vocab_size
+    if highest >= embeddings:
+        raise ModelError(
+            f"the tokenizer has {highest + 1:,} entries and the model {embeddings:,} embeddings",
+            where=str(folder),
+            fix="it belongs to another model: save the model's own beside it",
+        )
+
+
 def random_model(measures: Any, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
     """Build a randomly initialised encoder-decoder from a `config.json`-like mapping."""
     config = AutoConfig.for_model(

@@ -9,16 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.data import Rows, encode
+from kdsearch.distill.evaluate import read_predictions
 from kdsearch.distill.signals import SignalRequest
 from kdsearch.distill.students import byte_tokenizer, load_tokenizer
 from kdsearch.facts import ModelFacts
-from kdsearch.plugin import Signal, Size
+from kdsearch.plugin import Signal, Size, Student
 from kdsearch.plugin.host import Host
+from kdsearch.predictions import Predictions
 from kdsearch.spec.loading import Parts, load_spec, resolve_parts
+from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
 from kdsearch.splits import Assigned, assign, load_examples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from kdsearch.plugin import Prediction
+    from kdsearch.spec.models import Settings
 
 STACKS = ("encoder", "decoder")
 
@@ -35,7 +41,7 @@ class Workspace:
         self.manifest = json.loads((run / "manifest.json").read_text(encoding="utf8"))
         self.host = Host(Path(file) for file in self.manifest["plugin_files"])
         self.spec = load_spec(run / "spec.yaml", self.host)
-        self._rows: dict[tuple[str, str], Rows] = {}
+        self._rows: dict[tuple[Any, ...], Rows] = {}
 
     @property
     def teacher_root(self) -> Path:
@@ -79,20 +85,75 @@ class Workspace:
         splits, seed = self.spec.stage.splits, self.spec.search.seed
         return assign(examples, splits, seed, domain=domain.name)
 
-    def rows(self, split: str, tokenizer: Any) -> Rows:
-        """Return a split as token ids; the same tokenizer is asked once a process."""
-        key = (split, tokenizer.backend_tokenizer.to_str())
+    def rows(self, split: str, reader: Student, *, taught: bool = False) -> Rows:
+        """Return a split as a model reads it; the same tokenizer is asked once a process.
+
+        Args:
+            split: `train`, `dev` or `confirm`.
+            reader: The model with its tokenizer.
+            taught: Whether the teacher's answers stand in place of the gold ones, on train.
+        """
+        causal = not reader.model.config.is_encoder_decoder
+        key = (split, reader.tokenizer.backend_tokenizer.to_str(), causal, taught)
         if key not in self._rows:
-            examples = getattr(self.assigned, split)
             self._rows[key] = encode(
-                examples,
+                getattr(self.assigned, split),
                 self.parts.domain,
                 self.parts.options,
-                tokenizer,
+                reader.tokenizer,
                 self.spec.prompt,
-                causal=not self.teacher_facts.encoder_decoder,
+                causal=causal,
+                taught=self.taught if taught else None,
             )
         return self._rows[key]
+
+    def read_all(self, reader: Student) -> None:
+        """Encode every split, so that what a model cannot read is told before it is trained.
+
+        Raises:
+            DataError: If a prompt is too long, or two options are the same to the model.
+        """
+        for split in Assigned._fields:
+            self.rows(split, reader)
+
+    @cached_property
+    def given(self) -> Predictions | None:
+        """All that is known of a teacher that is a black box; None of any other."""
+        source = self.spec.stage.teachers[0].predictions
+        return None if source is None else Predictions(Path(source))
+
+    @property
+    def taught_file(self) -> Path:
+        """Where the teacher's answers to train lie, if a loss needs them."""
+        return self.teacher_root / "train.jsonl"
+
+    @cached_property
+    def taught(self) -> dict[str, Prediction]:
+        """The teacher's answers to train, by id; there once the teacher is prepared."""
+        return {answer.id: answer for answer in read_predictions(self.taught_file)}
+
+    def needs(self, settings: Settings) -> frozenset[Signal]:
+        """Return the teacher's signals that a trial reads."""
+        losses = (
+            needs_of(self.host.loss(name), self.loss_config(name, options))
+            for name, options in settings.losses.items()
+        )
+        return frozenset[Signal]().union(*losses)
+
+    def loss_config(self, name: str, given: Mapping[str, Any]) -> Any:
+        """Return a loss's validated options; its weight is none of them."""
+        options = {key: value for key, value in given.items() if key != "weight"}
+        return self.host.loss(name).Config(**options)
+
+    @property
+    def stored_targets(self) -> list[bool]:
+        """For whose answers the teacher's signals are stored: False gold, True its own."""
+        kinds = (
+            Signal.TEXT in needs
+            for needs in self.parts.needs_by_configuration
+            if needs - ANSWER_SIGNALS
+        )
+        return sorted(set(kinds))
 
     def scratch_tokenizer(self) -> Any:
         """Return the domain's own tokenizer, or the byte tokenizer where it has none."""

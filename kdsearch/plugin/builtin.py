@@ -22,10 +22,18 @@ KDSEARCH_API = API
 
 
 class AnswerCeConfig(Options):
-    """Cross-entropy on the gold answer."""
+    """Cross-entropy on the answer."""
 
     label_smoothing: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Share of the target probability spread over the vocabulary."""
+    labels: Literal["gold", "teacher"] = "gold"
+    """Whose answers are learned: the right ones, or the teacher's own, greedy ones
+    (sequence-level distillation, Kim & Rush 2016). The other terms then read them too."""
+
+    @property
+    def needs(self) -> frozenset[Signal]:
+        """The teacher's signals that these options ask for."""
+        return frozenset({Signal.TEXT}) if self.labels == "teacher" else frozenset()
 
 
 class SoftLabelsConfig(Options):

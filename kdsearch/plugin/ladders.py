@@ -94,6 +94,7 @@ class DepthLadder:
 
     name: str = "depth"
     Config: type[BaseModel] = DepthConfig
+    needs_model: bool = True
 
     def sizes(self, config: Any, teacher: ModelFacts) -> list[Size]:
         """Count each choice of layers by the family's formula.

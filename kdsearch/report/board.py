@@ -151,7 +151,7 @@ def _teacher(state: RunState, live: bool) -> str:
             return "being prepared" if live else "not ready"
         return f"{'training ' if live else ''}{progress(training, live)}"
     ready = state.teacher
-    text = f"{numbers.parameters(ready.parameters)} parameters, dev {numbers.score(ready.score)}"
+    text = f"{numbers.measure(ready.parameters)}, dev {numbers.score(ready.score)}"
     return text if ready.informative else f"{text}, not above guessing"
 
 

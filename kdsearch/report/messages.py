@@ -108,7 +108,7 @@ def _run_started(event: RunStarted, state: RunState) -> str:
 
 
 def _teacher_ready(event: TeacherReady) -> str:
-    text = f"teacher ready: {numbers.parameters(event.parameters)} parameters, "
+    text = f"teacher ready: {numbers.measure(event.parameters)}, "
     text += f"dev {numbers.score(event.score)} on {event.items:,} items"
     chance = event.chance
     known = [

@@ -20,6 +20,11 @@ def parameters(count: int | None) -> str:
     return str(count)
 
 
+def measure(count: int | None) -> str:
+    """Return a teacher's parameters in words; one without any is a black box."""
+    return "a black box" if count is None else f"{parameters(count)} parameters"
+
+
 def score(value: float | None) -> str:
     """Return a score in 0..1 to three decimals."""
     return NONE if value is None else f"{value:.3f}"

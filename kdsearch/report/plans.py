@@ -24,7 +24,8 @@ class PlanRow(NamedTuple):
     """The teacher, or a size of the ladder."""
 
     name: str
-    parameters: int
+    parameters: int | None
+    """None of a black box."""
     embedding_parameters: int | None
     share: float | None
     """Of the teacher's parameters."""
@@ -60,8 +61,8 @@ def plan_table(plan: Mapping[str, Any]) -> RenderableType:
     """
     every: list[Column[PlanRow]] = [
         Column("size", lambda row: row.name),
-        Column("parameters", lambda row: f"{row.parameters:,}", "right"),
-        Column("of which\nembeddings", _embeddings, "right"),
+        Column("parameters", lambda row: _count(row.parameters), "right"),
+        Column("of which\nembeddings", lambda row: _count(row.embedding_parameters), "right"),
         Column("of\nteacher", lambda row: numbers.percent(row.share), "right"),
         Column("FLOPs\na trial", _flops, "right"),
         Column("of\ngrid", lambda row: numbers.percent(row.share_of_grid), "right"),
@@ -72,8 +73,8 @@ def plan_table(plan: Mapping[str, Any]) -> RenderableType:
     return Group(title, Text(), Fitting(layouts), Text(), labelled(plan_lines(plan)))
 
 
-def _embeddings(row: PlanRow) -> str:
-    return numbers.NONE if row.embedding_parameters is None else f"{row.embedding_parameters:,}"
+def _count(parameters: int | None) -> str:
+    return numbers.NONE if parameters is None else f"{parameters:,}"
 
 
 def _flops(row: PlanRow) -> str:
@@ -82,7 +83,9 @@ def _flops(row: PlanRow) -> str:
 
 def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return labelled lines: trials, configurations, cost, items and their margins, warnings."""
-    lines = [("trials", _trials(plan)), ("cost", _cost(plan["cost"]))]
+    teacher = plan["teacher"]
+    lines = [("teacher", teacher["name"])] if teacher["parameters"] is None else []
+    lines += [("trials", _trials(plan)), ("cost", _cost(plan["cost"]))]
     lines += [("train", f"{numbers.known(plan['splits']['train'])} items")]
     lines += [(split, _margins(plan, split)) for split in ("dev", "confirm")]
     drawn = plan["configurations"]

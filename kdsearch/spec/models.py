@@ -166,13 +166,18 @@ class Teacher(Strict):
     """A model folder."""
     scratch: Scratch | None = None
     """A model made from measures; give `fine_tune` too."""
+    predictions: str | None = None
+    """A file of the teacher's answers, one JSON object a line: a black box, of which no more is
+    known. See `kdsearch.predictions`."""
     fine_tune: Training | None = None
     """Train it on the domain first, once."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Teacher:
-        if (self.model is None) == (self.scratch is None):
-            raise ValueError("give exactly one of model, scratch")
+        if sum(source is not None for source in (self.model, self.scratch, self.predictions)) != 1:
+            raise ValueError("give exactly one of model, scratch, predictions")
+        if self.predictions is not None and self.fine_tune is not None:
+            raise ValueError("a black box cannot be trained: leave fine_tune out")
         if self.scratch is not None and self.fine_tune is None:
             raise ValueError("a scratch teacher knows nothing: give fine_tune too")
         return self
@@ -338,9 +343,10 @@ class Stage(Strict):
         return Settings(losses=losses, training=Training(**train))
 
     def baseline(self, configuration: Configuration) -> Settings:
-        """Return the settings without teacher: the same training, `answer_ce` alone."""
+        """Return the settings without teacher: the same training, `answer_ce` on gold alone."""
         settings = self.resolve(configuration)
         alone = {**settings.losses.get("answer_ce", {}), "weight": 1.0}
+        alone.pop("labels", None)
         return Settings(losses={"answer_ce": alone}, training=settings.training)
 
 

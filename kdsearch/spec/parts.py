@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from kdsearch.errors import KdsearchError, PluginError, SpecError, did_you_mean
-from kdsearch.plugin.api import Use
+from kdsearch.plugin.api import Answer, Signal, Use
 from kdsearch.spec.document import Origin
 from kdsearch.spec.faults import faults_of, strictly
 from kdsearch.spec.models import Settings, Strict, Training
@@ -18,12 +18,15 @@ from kdsearch.spec.space import LogUniform, Sampler, Space, Uniform, draw
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kdsearch.plugin.api import Domain, Ladder, Loss, Signal
+    from kdsearch.plugin.api import Domain, Ladder, Loss
     from kdsearch.plugin.host import Host
     from kdsearch.spec.document import Trail
     from kdsearch.spec.models import SearchSpec
 
 STAGE: Trail = ("stages", 0)
+
+ANSWER_SIGNALS = frozenset({Signal.TEXT, Signal.CHOICE_SCORES})
+"""What answers tell; all that can be known of a teacher that is a file of them."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,13 @@ class Parts:
     ladder: Ladder
     ladder_config: BaseModel
     losses: Mapping[str, Loss]
+    needs_by_configuration: tuple[frozenset[Signal], ...]
+    """By index: the teacher signals that the losses need."""
 
     @property
     def needs(self) -> frozenset[Signal]:
-        """The teacher signals that the losses need."""
-        return frozenset(signal for loss in self.losses.values() for signal in loss.needs)
+        """The teacher signals that the losses need in any configuration."""
+        return frozenset[Signal]().union(*self.needs_by_configuration)
 
     def loss_config(self, name: str, settings: Settings) -> Any:
         """Return a loss's validated options in one trial's settings; its weight is none of them."""
@@ -60,6 +65,11 @@ def resolve_parts(spec: SearchSpec, host: Host, origin: Origin | None = None) ->
         PluginError: Likewise, if a broken plugin may be the reason.
     """
     return _Resolver(spec, origin or Origin()).resolve(host)
+
+
+def needs_of(loss: Loss, config: BaseModel) -> frozenset[Signal]:
+    """Return the teacher signals that a loss needs with its options."""
+    return frozenset(loss.needs) | frozenset(getattr(config, "needs", ()))
 
 
 class _Weight(Strict):
@@ -90,12 +100,13 @@ class _Resolver:
         options = self._config(domain.Options, stage.domain.options, (*STAGE, "domain", "options"))
         ladder_config = self._config(ladder.Config, spec.ladder.rest, ("ladder",))
         self._check_metric(domain)
+        self._check_teacher(ladder, losses)
         self._check_edges(losses)
         self._check_grid()
         self._give_up()
-        self._check_drawn(losses)
+        needs = self._check_drawn(losses, domain)
         self._give_up()
-        return Parts(domain, options, ladder, ladder_config, losses)
+        return Parts(domain, options, ladder, ladder_config, losses, needs)
 
     @contextmanager
     def _at(self, trail: Trail, *, at_key: bool = False) -> Iterator[None]:
@@ -128,6 +139,28 @@ class _Resolver:
         else:
             message = f"unknown metric '{metric}': {did_you_mean(metric, domain.metrics)}"
         self._add(self.origin.rename(("match", "metric")), f"match.metric: {message}")
+
+    def _check_teacher(self, ladder: Ladder, losses: Mapping[str, Loss]) -> None:
+        """Refuse what asks more of a black box than its answers."""
+        if self.spec.stage.teachers[0].predictions is None:
+            return
+        if getattr(ladder, "needs_model", False):
+            self._add(
+                self.origin.rename(("ladder", "kind")),
+                f"ladder.kind: '{ladder.name}' builds on the teacher's own model, and "
+                "teachers.0.predictions is a black box (use scratch)",
+            )
+        for name, loss in losses.items():
+            self._check_needs(name, frozenset(loss.needs))
+
+    def _check_needs(self, name: str, needs: frozenset[Signal]) -> None:
+        missing = sorted(needs - ANSWER_SIGNALS)
+        if self.spec.stage.teachers[0].predictions is not None and missing:
+            message = (
+                f"loss '{name}' needs {' and '.join(missing)} of the teacher, and "
+                f"teachers.0.predictions gives only {' and '.join(sorted(ANSWER_SIGNALS))}"
+            )
+            self._add(self.origin.rename((*STAGE, "losses", name)), message, at_key=True)
 
     def _config(self, model: type[BaseModel], values: Mapping[str, Any], prefix: Trail) -> Any:
         """Validate values that hold no spaces, or note what is wrong with them."""
@@ -194,19 +227,39 @@ class _Resolver:
                 self._add(fault.trail, f"{fault.message}{hint}", at_key=fault.at_key)
             return None
 
-    def _check_drawn(self, losses: Mapping[str, Loss]) -> None:
-        """Validate the configurations that will run, whose parts may not go together."""
+    def _check_drawn(
+        self, losses: Mapping[str, Loss], domain: Domain
+    ) -> tuple[frozenset[Signal], ...]:
+        """Validate the configurations that will run, and return what each needs of the teacher.
+
+        Parts that are valid each may not go together.
+        """
         spec, stage = self.spec, self.spec.stage
+        needs = []
         for index in range(spec.search.configurations_per_size):
             drawn = draw(stage.spaces, index, spec.search.seed, spec.search.sampler)
             settings = stage.resolve(drawn)
             if not any(values["weight"] for values in settings.losses.values()):
                 where = self.origin.rename((*STAGE, "losses"))
                 self._add(where, f"losses: every weight is 0 in configuration {index}")
-                return
+                break
+            needed = frozenset[Signal]()
             for name, loss in losses.items():
                 prefix = (*STAGE, "losses", name)
-                self._validate(loss.Config, _options(settings.losses[name]), prefix, {}, {})
+                options = _options(settings.losses[name])
+                config = self._validate(loss.Config, options, prefix, {}, {})
+                if config is not None:
+                    own = needs_of(loss, config)
+                    self._check_needs(name, own)
+                    self._check_choices(name, own, domain)
+                    needed |= own
+            needs.append(needed)
+        return tuple(needs)
+
+    def _check_choices(self, name: str, needs: frozenset[Signal], domain: Domain) -> None:
+        if Signal.CHOICE_SCORES in needs and domain.answer not in (Answer.CHOICE, Answer.LABEL):
+            message = f"loss '{name}' compares options, and domain '{domain.name}' has none"
+            self._add(self.origin.rename((*STAGE, "losses", name)), message, at_key=True)
 
 
 def _hint(error: ValidationError, spaces: Mapping[str, Space]) -> str:

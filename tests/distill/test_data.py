@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from kdsearch.distill.data import encode, row_key
+from kdsearch.distill.data import encode, joined, row_key
 from kdsearch.errors import DataError
-from kdsearch.plugin import Example
+from kdsearch.plugin import Example, Prediction, Prompt
 from kdsearch.spec.models import PromptFormat
 
 
@@ -33,3 +33,37 @@ def test_a_long_question_is_cut_where_asked(sums: Any, tokenizer: Any) -> None:
 
 def test_a_key_tells_source_from_target() -> None:
     assert row_key([1, 2], [3]) != row_key([1], [2, 3])
+
+
+def test_a_prompt_with_nothing_left_to_cut_is_refused(bigger: Any, tokenizer: Any) -> None:
+    example = Example("wordy", "one two", 0, choices=("1", "2"))
+    bigger = type("Wordy", (type(bigger),), {"format": lambda *_: Prompt("1", "x" * 40)})()
+    limit = PromptFormat(max_tokens=10, truncate="question")
+    with pytest.raises(DataError) as caught:
+        encode([example], bigger, None, tokenizer, limit)
+    assert str(caught.value) == (
+        "domain bigger: the prompt of 'wordy' has 41 tokens and nothing left to cut; "
+        "prompt.max_tokens is 10 (raise prompt.max_tokens)"
+    )
+
+
+def test_options_that_are_the_same_tokens_are_refused(bigger: Any, tokenizer: Any) -> None:
+    example = Example("same", "1 or 1?", 0, choices=("1", "1"))
+    with pytest.raises(DataError) as caught:
+        encode([example], bigger, None, tokenizer, PromptFormat())
+    assert str(caught.value) == (
+        "domain bigger: two options of 'same' are the same tokens: ['1', '1'] "
+        "(answer by letter or integer)"
+    )
+
+
+def test_what_a_teacher_answered_is_learned_in_the_prompts_words(
+    bigger: Any, sums: Any, tokenizer: Any
+) -> None:
+    named = Example("x", "3 or 10?", 1, choices=("3", "10"))
+    taught = {"x": Prediction("x", "three", 0), "free": Prediction("free", "19")}
+    rows = encode([named], bigger, None, tokenizer, PromptFormat(), taught=taught)
+    free = Example("free", "9+9=", "18")
+    both = joined([rows, encode([free], sums, None, tokenizer, PromptFormat(), taught=taught)])
+    assert [tokenizer.decode(ids[:-1]) for ids in both.targets] == ["3", "19"]
+    assert [example.id for example in both.examples] == ["x", "free"]

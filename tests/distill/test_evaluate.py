@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
 from kdsearch.distill import evaluate
 from kdsearch.distill.data import encode
-from kdsearch.distill.evaluate import answer, discordant, predict, read_scores
+from kdsearch.distill.evaluate import (
+    answer,
+    discordant,
+    predict,
+    read_predictions,
+    read_scores,
+    write_predictions,
+)
+from kdsearch.plugin import Prediction
 from kdsearch.spec.models import PromptFormat
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.mark.parametrize("batch", [1, 7, 128])
@@ -53,3 +64,9 @@ def test_answers_survive_their_file(
 
 def test_discordant_items_are_counted_by_side() -> None:
     assert discordant([1, 1, 0, 0, 1], [1, 0, 1, 0, 0]) == (2, 1)
+
+
+def test_predictions_survive_their_file(tmp_path: Path) -> None:
+    given = [Prediction("a", "x\u2028y"), Prediction("b", "no", 1, (-0.5, -1.25))]
+    write_predictions(tmp_path / "teacher" / "train.jsonl", given)
+    assert read_predictions(tmp_path / "teacher" / "train.jsonl") == given

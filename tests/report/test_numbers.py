@@ -72,3 +72,8 @@ def test_the_last_line_of_a_traceback_is_the_error() -> None:
 )
 def test_a_guess_pretends_no_precision(seconds: float, text: str) -> None:
     assert numbers.about(seconds) == text
+
+
+def test_a_teacher_without_parameters_is_a_black_box() -> None:
+    assert numbers.measure(146_912) == "147k parameters"
+    assert numbers.measure(None) == "a black box"

@@ -36,7 +36,7 @@ def test_the_plan_says(plan: dict[str, Any], line: str) -> None:
 def test_counts_are_exact_at_any_width(plan: dict[str, Any], width: int) -> None:
     lines = drawn(plan, width)
     assert all(len(line) <= width for line in lines)
-    assert all(f"{row.parameters:,}" in "\n".join(lines) for row in plan_rows(plan))
+    assert all(f"{row.parameters or 0:,}" in "\n".join(lines) for row in plan_rows(plan))
 
 
 def test_sizes_share_the_grid(plan: dict[str, Any]) -> None:

@@ -1,0 +1,90 @@
+"""What plugins say of a spec: above all, what can be asked of a black box."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kdsearch.errors import SpecError
+from kdsearch.plugin.api import Signal
+from kdsearch.spec.loading import load, load_spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kdsearch.plugin.host import Host
+
+TEACHER = """  - scratch: {family: t5, d_model: 32, d_ff: 64, layers: 2, heads: 2}
+    fine_tune: {max_steps: 20, batch_size: 16, learning_rate: 5e-3}
+"""
+GIVEN = "teachers=[{predictions: answers.jsonl}]"
+
+
+@pytest.fixture
+def black_box(toy_spec: Path, tmp_path: Path) -> Path:
+    """Return the toy spec with a file of answers for a teacher."""
+    file = tmp_path / "spec.yaml"
+    text = toy_spec.read_text(encoding="utf8")
+    file.write_text(text.replace(TEACHER, "  - predictions: answers.jsonl\n"), encoding="utf8")
+    return file
+
+
+def fault(file: Path, host: Host, *overrides: str) -> str:
+    with pytest.raises(SpecError) as caught:
+        load_spec(file, host, overrides)
+    return str(caught.value)
+
+
+def test_a_loss_that_asks_more_than_answers_is_refused_at_its_line(
+    black_box: Path, toy_host: Host
+) -> None:
+    assert fault(black_box, toy_host) == (
+        f"{black_box}:15:3: loss 'soft_labels' needs top_logits of the teacher, and "
+        "teachers.0.predictions gives only choice_scores and text"
+    )
+
+
+def test_every_such_loss_and_the_ladder_are_told_at_once(black_box: Path, toy_host: Host) -> None:
+    told = fault(
+        black_box, toy_host, "losses.hidden_mse={}", "ladder={kind: depth, layers: [1]}"
+    ).splitlines()
+    assert [line.split(" needs ")[0] for line in told[1:]] == [
+        f"{black_box}:15:3: loss 'soft_labels'",
+        "--set losses.hidden_mse={}: loss 'hidden_mse'",
+    ]
+    assert told[0] == (
+        "--set ladder={kind: depth, layers: [1]}: ladder.kind: 'depth' builds on the teacher's "
+        "own model, and teachers.0.predictions is a black box (use scratch)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("teacher", "message"),
+    [
+        ("{predictions: a, model: b}", "give exactly one of model, scratch, predictions"),
+        ("{predictions: a, fine_tune: {}}", "a black box cannot be trained: leave fine_tune out"),
+        ("{prediction: a}", "unknown key 'prediction' in teachers.0: did you mean 'predictions'?"),
+    ],
+)
+def test_a_faulty_black_box(toy_spec: Path, toy_host: Host, teacher: str, message: str) -> None:
+    assert message in fault(toy_spec, toy_host, f"teachers=[{teacher}]", "losses={answer_ce: {}}")
+
+
+def test_needs_follow_the_options_of_each_configuration(toy_spec: Path, toy_host: Host) -> None:
+    losses = "losses={answer_ce: {labels: {grid: [gold, teacher]}}, soft_labels: {}}"
+    parts = load(toy_spec, toy_host, [losses, "train.learning_rate=1e-3"]).parts
+    logits = Signal.TOP_LOGITS
+    assert parts.needs_by_configuration == (frozenset({logits}), frozenset({logits, Signal.TEXT}))
+    assert parts.needs == {logits, Signal.TEXT}
+
+
+def test_a_black_box_teaches_by_its_answers(toy_spec: Path, toy_host: Host) -> None:
+    overrides = [GIVEN, "losses={answer_ce: {labels: teacher}}", "train.learning_rate=1e-3"]
+    assert load(toy_spec, toy_host, overrides).parts.needs == {Signal.TEXT}
+
+
+def test_the_baseline_learns_gold(toy_spec: Path, toy_host: Host) -> None:
+    loss = "losses={answer_ce: {labels: teacher, label_smoothing: 0.1}}"
+    stage = load_spec(toy_spec, toy_host, [loss, "train.learning_rate=1e-3"]).stage
+    assert stage.baseline({}).losses == {"answer_ce": {"label_smoothing": 0.1, "weight": 1.0}}
