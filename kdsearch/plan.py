@@ -22,6 +22,7 @@ from kdsearch.facts import (
     facts_of_folder,
     vocabulary_of,
 )
+from kdsearch.plugin.faults import raised
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.predictions import check_predictions
 from kdsearch.search.cost import forward_flops, training_flops
@@ -251,7 +252,7 @@ def _sizes(spec: SearchSpec, parts: Parts, teacher: ModelFacts) -> tuple[Size, .
     except KdsearchError:
         raise
     except Exception as error:  # a plugin may fail in any way
-        raise PluginError(f"sizes raised {error!r}", where=f"ladder '{kind}'") from error
+        raise PluginError(f"sizes raised {raised(error)}", where=f"ladder '{kind}'") from error
     if not sizes or len({size.name for size in sizes}) < len(sizes):
         fault = "gave two sizes one name" if sizes else "gave no sizes"
         raise PluginError(fault, where=f"ladder '{kind}'")

@@ -19,11 +19,13 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.errors import DataError, KdsearchError, PluginError, did_you_mean
+from kdsearch.plugin.api import Example
+from kdsearch.plugin.faults import raised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kdsearch.plugin.api import Domain, Example
+    from kdsearch.plugin.api import Domain
     from kdsearch.spec.models import Splits
 
 Size = str | float | int
@@ -52,6 +54,7 @@ def assign(
     Raises:
         DataError: If a split ends empty or short, an official split is unknown or shares a unit
             with another split, or an example is malformed.
+        PluginError: If what the domain yields are no examples.
     """
     return _Assigner(_checked(examples, domain), splits, seed, f"domain '{domain}'").assign()
 
@@ -71,7 +74,9 @@ def load_examples(domain: Domain, options: Any) -> tuple[Example, ...]:
         where = str(error.filename) if error.filename else f"domain '{domain.name}'"
         raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
     except Exception as error:  # a plugin may fail in any way
-        raise PluginError(f"load raised {error!r}", where=f"domain '{domain.name}'") from error
+        raise PluginError(
+            f"load raised {raised(error)}", where=f"domain '{domain.name}'"
+        ) from error
 
 
 def fingerprint(examples: Iterable[Example]) -> str:
@@ -101,6 +106,9 @@ def _checked(examples: Iterable[Example], domain: str) -> list[Example]:
     seen: set[str] = set()
     found = []
     for example in examples:
+        if not isinstance(example, Example) or not isinstance(example.id, str):
+            fault = f"load yielded {example!r:.80}, no Example whose id is text"
+            raise PluginError(fault, where=f"domain '{domain}'")
         where = f"domain '{domain}', example '{example.id}'"
         if example.id in seen:
             raise DataError("another example has the same id", where=where)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdsearch.errors import DataError
+from kdsearch.errors import DataError, PluginError
 from kdsearch.plugin import Example
 from kdsearch.spec.models import Splits
 from kdsearch.splits import assign, fingerprint, independent, units_of
@@ -129,6 +129,16 @@ def test_what_cannot_be_split_is_refused(
         assign(examples, Splits(**splits), 0, domain="toy")
     assert str(caught.value).startswith("domain 'toy'")
     assert message in str(caught.value)
+
+
+NO_TEXT: Any = 1
+
+
+@pytest.mark.parametrize("yielded", [{"id": "a"}, None, Example(NO_TEXT, "?", "x")])
+def test_what_is_no_example_is_the_plugins_fault(yielded: Any) -> None:
+    with pytest.raises(PluginError, match=r"^domain 'toy': load yielded .* no Example") as caught:
+        assign([yielded], Splits(), 0, domain="toy")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_fingerprint_is_of_the_content() -> None:

@@ -10,6 +10,7 @@ import importlib.util
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -18,6 +19,7 @@ from pluggy import HookImpl, PluginManager, PluginValidationError
 from kdsearch.errors import PluginError, SpecError, did_you_mean
 from kdsearch.plugin import builtin, hookspecs
 from kdsearch.plugin.api import API, Domain, Ladder, Loss
+from kdsearch.plugin.faults import raised
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,6 +30,9 @@ Offered = TypeVar("Offered")
 
 HEAVY = ("torch", "transformers", "datasets", "ray")
 """Libraries that take seconds to import."""
+
+FAILURES = (Exception, SystemExit)
+"""A plugin may fail in any way, a script that ends itself included; it is shown and left out."""
 
 HOOKS: Mapping[str, type] = {
     "kdsearch_domains": Domain,
@@ -76,7 +81,7 @@ class Host:
     """
 
     def __init__(self, files: Iterable[Path] = ()) -> None:
-        self.files = tuple(path.resolve() for path in files)
+        self.files = tuple(dict.fromkeys(path.resolve() for path in files))
         self.problems: list[Problem] = []
         self.slow: list[Problem] = []
         """Plugins that load a heavy library at their top, which delays every command."""
@@ -145,8 +150,8 @@ class Host:
             try:
                 with self._watched(source):
                     module = point.load()
-            except Exception as error:  # a plugin may fail in any way; it is shown and left out
-                self._problem(source, f"import failed: {error!r}", "repair or uninstall it")
+            except FAILURES as error:
+                self._problem(source, f"import failed: {raised(error)}", "repair or uninstall it")
                 continue
             self._add(source, module)
 
@@ -154,15 +159,18 @@ class Host:
         source = Source(path.stem, str(path), "file")
         if not path.is_file():
             raise SpecError("no such plugin file", where=str(path))
-        spec = importlib.util.spec_from_file_location(f"kdsearch_plugin_{path.stem}", path)
+        name = f"kdsearch_plugin_{path.stem}_{sha256(str(path).encode()).hexdigest()[:8]}"
+        spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise SpecError("not a Python file", where=str(path))
         module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses and pydantic look annotations up there
         try:
             with self._watched(source):
                 spec.loader.exec_module(module)
-        except Exception as error:  # a plugin may fail in any way; it is shown and left out
-            self._problem(source, f"import failed: {error!r}", "repair the file")
+        except FAILURES as error:
+            del sys.modules[name]
+            self._problem(source, f"import failed: {raised(error)}", "repair the file")
             return
         self._add(source, module)
 
@@ -192,8 +200,8 @@ class Host:
     def _call(self, source: Source, hook: str, implementation: HookImpl) -> None:
         try:
             items = implementation.function()
-        except Exception as error:  # a plugin may fail in any way; it is shown and left out
-            self._problem(source, f"{hook} raised {error!r}", "repair it")
+        except FAILURES as error:
+            self._problem(source, f"{hook} raised {raised(error)}", "repair it")
             return
         if not isinstance(items, list):
             self._problem(source, f"{hook} returned {type(items).__name__}", "return a list")

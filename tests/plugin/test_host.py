@@ -77,7 +77,9 @@ def test_an_unknown_name_gets_the_nearest(toy_host: Host, kind: str, name: str, 
     ("body", "fault"),
     [
         ("import no_such_module", "import failed: ModuleNotFoundError"),
-        ("1 / 0", "import failed: ZeroDivisionError"),
+        ("1 / 0", "import failed: ZeroDivisionError: division by zero, at "),
+        ("raise SystemExit(3)", "import failed: SystemExit: 3, at "),
+        ("x = (", "import failed: SyntaxError: '(' was never closed, at "),
         ("KDSEARCH_API = 99", "states KDSEARCH_API = 99 (this host speaks 1)"),
         ("del KDSEARCH_API", "states KDSEARCH_API = None"),
         ("del kdsearch_domains", "implements no hook"),
@@ -95,6 +97,18 @@ def test_a_broken_plugin_is_a_problem_and_not_an_error(write: Write, body: str, 
     assert fault in problem
     assert "\n" not in problem
     assert host.loss("answer_ce").name == "answer_ce"
+
+
+def test_a_file_named_twice_is_one_plugin(toy_plugin: Path) -> None:
+    host = Host([toy_plugin, toy_plugin.parent / "." / toy_plugin.name])
+    assert (host.problems, host.files) == ([], (toy_plugin,))
+
+
+def test_a_file_may_hold_dataclasses_with_annotations_as_text(write: Write) -> None:
+    file = write("@dataclass\nclass Row:\n    kind: ClassVar[int] = 1\n    size: int = 2")
+    imports = "from dataclasses import dataclass\nfrom typing import ClassVar\n"
+    file.write_text(f"from __future__ import annotations\n{imports}{file.read_text()}")
+    assert Host([file]).problems == []
 
 
 def test_neither_owner_of_a_taken_name_wins(write: Write) -> None:
