@@ -62,6 +62,8 @@ class TeacherReady(Event):
     informative: bool
     flops: Mapping[str, float]
     """`fine_tune`, `signals` and `evaluation`, in floating-point operations."""
+    cut: Mapping[str, int] = field(default_factory=dict)
+    """By split, the questions whose end was cut to fit `prompt.max_tokens`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ its longest, so that they bound what a run spends.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,11 +27,12 @@ from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.predictions import check_predictions
 from kdsearch.search.cost import forward_flops, training_flops
 from kdsearch.search.expectation import Expectation, expect
+from kdsearch.search.ledger import Opening, earlier_openings, reuse_warning
 from kdsearch.search.policy import Rules, SizeCost
 from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
 from kdsearch.spec.parts import ANSWER_SIGNALS, Parts, resolve_parts
 from kdsearch.spec.space import Configuration, draw
-from kdsearch.splits import Assigned, assign, load_examples
+from kdsearch.splits import Assigned, assign, fingerprint, independent, load_examples
 
 if TYPE_CHECKING:
     from kdsearch.plugin.api import Size
@@ -46,7 +47,7 @@ PLACEHOLDER = 1000
 
 
 class Counts(NamedTuple):
-    """Items of each split; None where the data are not there and the spec names no number."""
+    """Items, or units, of each split; None where they are neither there nor numbered in the spec."""
 
     train: int | None
     dev: int | None
@@ -65,6 +66,11 @@ class Plan:
     configurations: tuple[Configuration, ...]
     """By index."""
     counts: Counts
+    """Items."""
+    units: Counts
+    """Of dev and confirm, what is independent: the items, unless they come in units."""
+    opened_by: tuple[Opening, ...] = ()
+    """Earlier runs that opened the same confirm items."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -100,7 +106,7 @@ class Plan:
         Raises:
             DataError: If the items of dev or confirm are not known.
         """
-        if self.counts.dev is None or self.counts.confirm is None:
+        if self.units.dev is None or self.units.confirm is None:
             raise DataError("the items of dev and confirm are not known: the data are not there")
         return self._rules(force=force)
 
@@ -110,11 +116,12 @@ class Plan:
             margin=match.margin,
             retain=match.retain,
             confidence=match.confidence,
-            dev_items=self.counts.dev or PLACEHOLDER,
-            confirm_items=self.counts.confirm or PLACEHOLDER,
+            dev_items=self.units.dev or PLACEHOLDER,
+            confirm_items=self.units.confirm or PLACEHOLDER,
             configurations=search.configurations_per_size,
             strategy=search.strategy,
             seed=search.seed,
+            seeds=match.seeds,
             futility=search.futility,
             speculate=search.speculate,
             force=force,
@@ -162,7 +169,8 @@ class Plan:
             "futility": search.futility,
             "sizes": [self._size_json(size) for size in self.sizes],
             "configurations": [dict(configuration) for configuration in self.configurations],
-            "splits": self.counts._asdict(),
+            "splits": self.units._asdict(),
+            "items": self.counts._asdict(),
             "trials": len(self.sizes) * len(self.settings),
             "steps": len(self.sizes) * sum(each.training.max_steps for each in self.settings),
             "cost": {
@@ -173,9 +181,10 @@ class Plan:
                 "expected_sizes_visited": expected.sizes,
             },
             "smallest_supported_margin": {
-                "dev": self.supported_margins(self.counts.dev),
-                "confirm": self.supported_margins(self.counts.confirm),
+                "dev": self.supported_margins(self.units.dev),
+                "confirm": self.supported_margins(self.units.confirm),
             },
+            "confirm_opened_by": [opening._asdict() for opening in self.opened_by],
             "warnings": list(self.warnings),
         }
 
@@ -199,13 +208,22 @@ class Plan:
         return examples * self._longest
 
 
-def make_plan(spec: SearchSpec, host: Host, assigned: Assigned | None = None) -> Plan:
+def make_plan(
+    spec: SearchSpec,
+    host: Host,
+    assigned: Assigned | None = None,
+    *,
+    runs: Path | None = None,
+    but: Path | None = None,
+) -> Plan:
     """Resolve a spec.
 
     Args:
         spec: What to search.
         host: What is installed.
         assigned: The splits; loaded here where the data are there, unless given.
+        runs: A folder of runs, some of which may have opened the same confirm items.
+        but: The planned run's own directory.
 
     Raises:
         ModelError: If the teacher's folder is none.
@@ -220,9 +238,14 @@ def make_plan(spec: SearchSpec, host: Host, assigned: Assigned | None = None) ->
     assigned, unread = (assigned, ()) if assigned else _assigned(spec, parts)
     check_predictions(spec, parts, assigned)
     counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
-    plan = Plan(spec, parts, teacher, sizes, drawn, counts)
-    warnings = (*unread, *_warnings(plan))
-    return Plan(spec, parts, teacher, sizes, drawn, counts, warnings)
+    units, openings = counts, list[Opening]()
+    if assigned is not None:
+        dev, confirm = (len(independent(split)) for split in (assigned.dev, assigned.confirm))
+        units = Counts(counts.train, dev, confirm)
+        if runs is not None:
+            openings = earlier_openings(fingerprint(assigned.confirm), runs, but=but)
+    plan = Plan(spec, parts, teacher, sizes, drawn, counts, units, tuple(openings))
+    return replace(plan, warnings=(*unread, *_warnings(plan)))
 
 
 def teacher_facts(spec: SearchSpec, parts: Parts) -> ModelFacts:
@@ -299,6 +322,10 @@ def _warnings(plan: Plan) -> list[str]:
     large = [size.name for size in plan.sizes if whole and size.parameters >= whole]
     if large:
         found.append(f"not smaller than the teacher: {', '.join(large)}")
+    if len({size.parameters for size in plan.sizes}) < len(plan.sizes):
+        found.append("sizes with equal parameters are taken in the order of their names")
+    if plan.opened_by:
+        found.append(reuse_warning([opening.run for opening in plan.opened_by]))
     if unsupported := _unsupported(plan):
         found.append(unsupported)
     if spec.stage.teachers[0].scratch is not None and spec.stage.teachers[0].fine_tune is None:
@@ -308,15 +335,16 @@ def _warnings(plan: Plan) -> list[str]:
 
 def _unsupported(plan: Plan) -> str | None:
     """Say that confirm is too small for the margin, with the smallest that it supports."""
-    match, items = plan.spec.match, plan.counts.confirm
+    match, items = plan.spec.match, plan.units.confirm
     margins = plan.supported_margins(items)
     margin = match.margin if match.margin is not None else 1.0 - (match.retain or 0.0)
     if items is None or margins is None or margin >= margins[str(TYPICAL_DISAGREEMENT)]:
         return None
     asked = "match.margin is" if match.margin is not None else "match.retain allows at most"
     least, typical = (100 * margins[str(share)] for share in DISAGREEMENTS[:2])
+    word = "items" if items == plan.counts.confirm else "units"
     return (
-        f"the {items:,} confirm items support no margin below {typical:.1f} points where "
+        f"the {items:,} confirm {word} support no margin below {typical:.1f} points where "
         f"{TYPICAL_DISAGREEMENT:.0%} of the answers differ ({least:.1f} at "
         f"{DISAGREEMENTS[0]:.0%}); {asked} {100 * margin:.1f} points: expect `undecided`"
     )

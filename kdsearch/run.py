@@ -23,7 +23,14 @@ from kdsearch.search.summary import summarise
 from kdsearch.spec.loading import differences, load_spec, write_spec
 from kdsearch.spec.models import SearchSpec, Settings, settings_hash
 from kdsearch.spec.parts import Parts, resolve_parts
-from kdsearch.splits import Assigned, assign, fingerprint, load_examples
+from kdsearch.splits import (
+    Assigned,
+    assign,
+    fingerprint,
+    independent,
+    load_examples,
+    units_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,6 +55,7 @@ def run(
     executor: Executor,
     *,
     force: bool = False,
+    allow_exploratory: bool = False,
     sinks: Sequence[Sink] = (),
 ) -> dict[str, Any]:
     """Carry out a search in a new run directory and return its summary.
@@ -55,27 +63,61 @@ def run(
     Args:
         spec: What to search.
         host: The plugins.
-        run_directory: Must not exist.
+        run_directory: Must not exist, unless `allow_exploratory`.
         executor: Where jobs run.
         force: Search on although the teacher is not above guessing.
+        allow_exploratory: Go on with a run that is there already; see `extend`.
         sinks: Shown every event.
 
     Raises:
         KdsearchError: If anything is wrong with spec, data, or models; nothing is written then.
     """
     if run_directory.exists():
+        if allow_exploratory:
+            return extend(spec, host, run_directory, executor, sinks=sinks)
         raise RunError(
             "the run directory exists already",
             where=str(run_directory),
-            fix=f"continue it by `kdsearch resume {run_directory}` or name another",
+            fix=f"continue it by `kdsearch resume {run_directory}`, name another, or add sizes or "
+            "configurations to it by --allow-exploratory",
         )
     spec = absolute_paths(spec, resolve_parts(spec, host))
     search = _Search(spec, host, run_directory)
     run_directory.mkdir(parents=True)
-    (run_directory / "spec.yaml").write_text(write_spec(spec), encoding="utf8")
-    manifest = search.manifest(force=force)
-    (run_directory / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf8")
-    return search.carry_out(executor, force=force, sinks=sinks, resumed=False)
+    return search.carry_out(executor, search.manifest(force=force), sinks=sinks, resumed=False)
+
+
+def extend(
+    spec: SearchSpec,
+    host: Host,
+    run_directory: Path,
+    executor: Executor,
+    *,
+    sinks: Sequence[Sink] = (),
+) -> dict[str, Any]:
+    """Go on with a run under a spec that has more sizes or more configurations a size.
+
+    No trial is repeated and every test stands. What confirm tests from now on is exploratory if it
+    had been opened before: the shares of error were declared for a smaller search.
+
+    Raises:
+        RunError: If the directory is no run, or the spec differs in anything else.
+    """
+    manifest = _manifest(run_directory)
+    spec = absolute_paths(spec, resolve_parts(spec, host))
+    search = _Search(spec, host, run_directory)
+    known = SearchSpec.model_validate(manifest["spec"])
+    if faults := _beyond_extension(known, spec) + search.misfits(manifest):
+        raise RunError(
+            f"only sizes and configurations can be added to a run: {'; '.join(faults)}",
+            where=str(run_directory),
+            fix="name another run directory",
+        )
+    search.check_data(manifest)
+    (run_directory / "summary.json").unlink(missing_ok=True)  # the journal says all of it
+    return search.carry_out(
+        executor, search.manifest(force=manifest["force"]), sinks=sinks, resumed=True
+    )
 
 
 def resume(
@@ -86,10 +128,7 @@ def resume(
     Raises:
         RunError: If the directory is no run, or its spec or data have changed since.
     """
-    try:
-        manifest = json.loads((run_directory / "manifest.json").read_text(encoding="utf8"))
-    except (OSError, ValueError) as error:
-        raise RunError("no run directory: no manifest.json", where=str(run_directory)) from error
+    manifest = _manifest(run_directory)
     host = Host(Path(file) for file in manifest["plugin_files"])
     spec = load_spec(run_directory / "spec.yaml", host)
     changed = differences(SearchSpec.model_validate(manifest["spec"]), spec)
@@ -104,14 +143,43 @@ def resume(
         finished: dict[str, Any] = json.loads(summary.read_text(encoding="utf8"))
         return finished
     search = _Search(spec, host, run_directory)
-    changed = [name for name, now in search.fingerprints.items() if now != manifest["data"][name]]
-    if changed:
-        raise RunError(
-            f"the data have changed since the run began: {', '.join(changed)}",
-            where=f"domain {spec.stage.domain.name}",
-            fix="restore them, or start a new run",
-        )
-    return search.carry_out(executor, force=manifest["force"], sinks=sinks, resumed=True)
+    search.check_data(manifest)
+    return search.carry_out(executor, manifest, sinks=sinks, resumed=True)
+
+
+def _manifest(run_directory: Path) -> dict[str, Any]:
+    try:
+        text = (run_directory / "manifest.json").read_text(encoding="utf8")
+        manifest: dict[str, Any] = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise RunError("no run directory: no manifest.json", where=str(run_directory)) from error
+    return manifest
+
+
+def _beyond_extension(old: SearchSpec, new: SearchSpec) -> list[str]:
+    """Name every difference of two specs but more sizes and more configurations."""
+    faults = [
+        f"ladder.{key} loses or changes what it had"
+        for key, value in old.ladder.rest.items()
+        if not _grew(value, new.ladder.rest.get(key))
+    ]
+    if new.search.configurations_per_size < old.search.configurations_per_size:
+        faults.append("search.configurations_per_size falls")
+    search = old.search.model_copy(
+        update={"configurations_per_size": new.search.configurations_per_size}
+    )
+    ladder = new.ladder if old.ladder.kind == new.ladder.kind else old.ladder
+    same = old.model_copy(update={"search": search, "ladder": ladder})
+    return faults + differences(same, new)
+
+
+def _grew(old: Any, new: Any) -> bool:
+    """Whether a list or mapping holds all that it held, or any other value is the same."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(key in new and new[key] == value for key, value in old.items())
+    if isinstance(old, list) and isinstance(new, list):
+        return all(value in new for value in old)
+    return bool(old == new)
 
 
 def absolute_paths(spec: SearchSpec, parts: Parts) -> SearchSpec:
@@ -147,7 +215,9 @@ class _Search:
             spec.search.seed,
             domain=domain.name,
         )
-        self.plan: Plan = make_plan(spec, host, self.assigned)
+        self.plan: Plan = make_plan(
+            spec, host, self.assigned, runs=self.folder.parent, but=self.folder
+        )
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields
         }
@@ -184,13 +254,40 @@ class _Search:
             "data": self.fingerprints,
         }
 
+    def check_data(self, manifest: Mapping[str, Any]) -> None:
+        """Refuse other data than a run began with."""
+        then, now = manifest["data"], self.fingerprints
+        if changed := [name for name, found in now.items() if found != then[name]]:
+            raise RunError(
+                f"the data have changed since the run began: {', '.join(changed)}",
+                where=f"domain {self.parts.domain.name}",
+                fix="restore them, or start a new run",
+            )
+
+    def misfits(self, manifest: Mapping[str, Any]) -> list[str]:
+        """Say what a run made that this search would make otherwise."""
+        sizes = [asdict(size) for size in self.plan.sizes]
+        found = [f"size {size['name']} differs" for size in manifest["sizes"] if size not in sizes]
+        known = resolve_parts(SearchSpec.model_validate(manifest["spec"]), self.host)
+        if self.parts.needs - known.needs:
+            found.append("the new configurations need other signals of the teacher")
+        return found
+
     def carry_out(
-        self, executor: Executor, *, force: bool, sinks: Sequence[Sink], resumed: bool
+        self,
+        executor: Executor,
+        manifest: Mapping[str, Any],
+        *,
+        sinks: Sequence[Sink],
+        resumed: bool,
     ) -> dict[str, Any]:
         """Run the jobs, export what confirm tested, and write the summary."""
         with Journal(self.folder / "journal.jsonl") as journal:
+            self._write(manifest)
             policy = Policy(
-                self.plan.size_costs, self.plan.rules(force=force), self.fingerprints["confirm"]
+                self.plan.size_costs,
+                self.plan.rules(force=manifest["force"]),
+                self.fingerprints["confirm"],
             )
             director = Director(
                 run=self.folder,
@@ -202,6 +299,7 @@ class _Search:
                 settings_hash=lambda values: settings_hash(Settings.model_validate(values)),
                 guesses=self._guesses,
                 teacher_name=self.plan.teacher_name,
+                units=units_of(self.assigned.confirm),
                 sinks=sinks,
             )
             executor(director, self.spec, self.folder / "ray")
@@ -210,6 +308,16 @@ class _Search:
         text = json.dumps(summary, indent=1, allow_nan=False)
         (self.folder / "summary.json").write_text(text + "\n", encoding="utf8")
         return summary
+
+    def _write(self, manifest: Mapping[str, Any]) -> None:
+        """Write spec and manifest, each whole or not at all."""
+        for name, text in (
+            ("spec.yaml", write_spec(self.spec)),
+            ("manifest.json", json.dumps(manifest, indent=1)),
+        ):
+            draft = self.folder / f"{name}.new"
+            draft.write_text(text, encoding="utf8")
+            draft.replace(self.folder / name)
 
     def _configuration(self, index: int | None) -> Mapping[str, Any]:
         drawn = self.plan.configurations[index or 0]
@@ -235,8 +343,10 @@ class _Search:
 
 
 def guesses_of(train: Sequence[Example], dev: Sequence[Example]) -> Guesses:
-    """Return what answering dev without reading would score."""
+    """Return what answering dev without reading would score, on one item of each unit."""
     counts = Counter(example.answer for example in train)
     most_frequent = min(counts, key=lambda answer: (-counts[answer], str(answer)))
-    right = [float(example.answer == most_frequent) for example in dev]
-    return Guesses(right, [len(example.choices) for example in dev if example.choices])
+    places = independent(dev)
+    asked = [dev[place] for place in places]
+    right = [float(example.answer == most_frequent) for example in asked]
+    return Guesses(right, [len(example.choices) for example in asked if example.choices], places)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from kdsearch.cli.options import json_option, make_host, plugin_options, set_option, spec_argument
 from kdsearch.cli.output import print_json, print_table
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @click.command()
@@ -33,7 +30,8 @@ def plan(
     from kdsearch.spec.loading import load_spec
 
     host = make_host(plugin_files, strict=strict)
-    planned = make_plan(load_spec(spec_file, host, overrides), host).to_json()
+    spec = load_spec(spec_file, host, overrides)
+    planned = make_plan(spec, host, runs=Path("runs")).to_json()
     if as_json:
         print_json(planned)
         return

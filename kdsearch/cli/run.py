@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 @display_option
 @json_option
 @click.option("--force", is_flag=True, help="Search on with a teacher no better than guessing.")
+@click.option(
+    "--allow-exploratory",
+    is_flag=True,
+    help="Add sizes or configurations to the run in --run-dir; confirm proves nothing new then.",
+)
 @plugin_options
 def run(
     spec_file: Path,
@@ -51,6 +56,7 @@ def run(
     display: str,
     as_json: bool,
     force: bool,
+    allow_exploratory: bool,
     plugin_files: tuple[Path, ...],
     strict: bool,
 ) -> int:
@@ -67,9 +73,18 @@ def run(
     folder = run_directory or Path("runs") / f"{spec.name}-{datetime.now():%Y%m%d-%H%M%S}"
 
     def search(printer: Printer) -> dict[str, Any]:
-        return carry_out(spec, host, folder, _on_ray(address), force=force, sinks=[printer])
+        return carry_out(
+            spec,
+            host,
+            folder,
+            _on_ray(address),
+            force=force,
+            allow_exploratory=allow_exploratory,
+            sinks=[printer],
+        )
 
-    return _carried_out(search, folder, display, as_json=as_json)
+    past = allow_exploratory and folder.exists()
+    return _carried_out(search, folder, display, as_json=as_json, past=past)
 
 
 @click.command()

@@ -21,7 +21,7 @@ def prepare_black_box(workspace: Workspace, given: Predictions) -> dict[str, Any
     smallest = workspace.size(workspace.manifest["sizes"][0]["name"])
     parts, seed = workspace.parts, workspace.spec.search.seed
     student = parts.ladder.build(smallest, parts.ladder_config, workspace.teacher_facts, seed)
-    workspace.read_all(student)
+    cut = workspace.read_all(student)
     if parts.needs:
         write_predictions(workspace.taught_file, given.of(workspace.assigned.train))
     answers = answer_given(workspace, given, "dev")
@@ -29,6 +29,7 @@ def prepare_black_box(workspace: Workspace, given: Predictions) -> dict[str, Any
         "parameters": None,
         "score": answers.mean,
         "items": len(answers.scores),
+        "cut": cut,
         "flops": {"fine_tune": 0.0, "signals": 0.0, "evaluation": 0.0},
     }
 

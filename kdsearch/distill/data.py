@@ -195,9 +195,9 @@ class _Encoder:
         )
 
     def _shortened(self, example: Example) -> tuple[list[int], Prompt] | None:
-        """Find by bisection the most words of the question that fit, or None."""
+        """Find by bisection the most words of the question that fit; None where one does not."""
         words = example.question.split(" ")
-        low, high, best = 0, len(words) - 1, None
+        low, high, best = 1, len(words) - 1, None
         while low <= high:
             middle = (low + high) // 2
             shorter = replace(example, question=" ".join(words[:middle]))

@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 VERDICTS = {
-    "match": "It matches its teacher.",
-    "no_match": "It does not match its teacher.",
-    "undecided": "Whether it matches its teacher is undecided.",
+    "match": "{it} matches its teacher{over}.",
+    "no_match": "{it} does not match its teacher{over}.",
+    "undecided": "Whether {it} matches its teacher{over} is undecided.",
 }
+"""By verdict; what matches is this checkpoint, or its recipe over several seeds."""
 
 
 def export_student(
@@ -42,6 +43,7 @@ def model_card(size: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         else f"a {match['metric']} less than {match['margin']:g} below the teacher's"
     )
     confidence = f"{100 * match['confidence']:g} %"
+    who = "students of its recipe" if confirm["seeds"] > 1 else "this student"
     whole = teacher["parameters"]
     counted = "" if whole is None else f" ({whole:,} parameters)"
     return f"""---
@@ -51,11 +53,11 @@ tags: [kdsearch, knowledge-distillation]
 # {summary["name"]} {size["size"]}
 
 A student of {size["parameters"]:,} parameters, distilled from {teacher["name"]}\
-{counted}. {VERDICTS[size["verdict"]]}
+{counted}. {_verdict(size)}
 
-| | score | items |
+| | score | {"units" if confirm["in_units"] else "items"} |
 |---|---:|---:|
-| this student | {confirm["score"]:.4f} | {confirm["n"]} |
+| {who} | {confirm["score"]:.4f} | {confirm["n"]} |
 | teacher | {teacher["confirm"]["score"]:.4f} | {teacher["confirm"]["n"]} |
 
 The claim tested was {claim}, on items that neither training nor selection saw. Difference \
@@ -64,3 +66,11 @@ The claim tested was {claim}, on items that neither training nor selection saw. 
 
 Trained in trial `{size["best_trial"]}`.
 """
+
+
+def _verdict(size: Mapping[str, Any]) -> str:
+    seeds = size["confirm"]["seeds"]
+    it, over = ("its recipe", f" over {seeds} seeds") if seeds > 1 else ("it", "")
+    told = VERDICTS[size["verdict"]].format(it=it, over=over)
+    proof = " That test was exploratory and proves nothing." if size["exploratory"] else ""
+    return told[0].upper() + told[1:] + proof

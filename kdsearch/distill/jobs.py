@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,11 @@ from kdsearch.distill.trainer import train
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_config, facts_of_folder
-from kdsearch.plugin import Shapes, Signal, Student
+from kdsearch.plugin import Example, Shapes, Signal, Student
+from kdsearch.search.graded import paired_figures
 from kdsearch.spec.models import Settings, Training, settings_hash
 from kdsearch.spec.parts import ANSWER_SIGNALS
+from kdsearch.splits import units_of
 
 Report = Callable[[Mapping[str, Any]], None]
 """Told about progress: `step`, `total_steps`, `losses` and, after an evaluation, dev scores."""
@@ -52,14 +54,16 @@ def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
     Args:
         job: `kind` (`teacher`, `train` or `confirm`), `run` (the run directory), and for the
-            latter two `trial` and `size`; to train also `seed` and `settings`.
+            latter two `trial` and `size`; to train also `seed` and `settings`, to confirm the
+            `trials` that answer, `trial` and its further seeds.
         report: Called every few seconds while training.
 
     Raises:
         KdsearchError: If data or models do not fit the spec.
         NonFiniteLossError: If a loss term is NaN or infinite.
     """
-    workspace = _workspace(job["run"])
+    run = Path(job["run"])
+    workspace = _workspace(run, (run / "manifest.json").stat().st_mtime_ns)
     resources = workspace.spec.resources
     alone = resources.teacher_cpus if job["kind"] == "teacher" else None
     torch.set_num_threads(alone or resources.cpus)
@@ -67,9 +71,14 @@ def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=2)
-def _workspace(run: str) -> Workspace:
-    """Open a run directory once a process: the next job finds data and tokens ready."""
-    return Workspace(Path(run))
+def _workspace(run: Path, written: int) -> Workspace:
+    """Open a run directory once a process: the next job finds data and tokens ready.
+
+    Args:
+        run: The run directory.
+        written: When its manifest was: a run may be extended.
+    """
+    return Workspace(run)
 
 
 def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
@@ -84,7 +93,7 @@ def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report
     compute = workspace.teacher_facts.compute_parameters
     flops = {"fine_tune": 0.0, "signals": 0.0, "evaluation": 0.0}
     teacher = _untrained_teacher(workspace)
-    workspace.read_all(teacher)
+    cut = workspace.read_all(teacher)
     if spec.fine_tune is not None:
         rows = workspace.rows("train", teacher)
         objective = _objective(workspace, teacher, {"answer_ce": {"weight": 1.0}})
@@ -114,6 +123,7 @@ def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report
         "parameters": count_parameters(teacher.model),
         "score": answers.mean,
         "items": len(answers.scores),
+        "cut": cut,
         "flops": flops,
     }
 
@@ -147,6 +157,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
             "student_only": student_only,
             "teacher_only": teacher_only,
             "items": len(answers.scores),
+            **_paired(answers.scores, teacher, dev.examples, workspace.spec.match.retain),
         }
 
     due = _evaluation_steps(settings.training)
@@ -180,17 +191,33 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
 
 
 def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Answer confirm with a trained student, and once a run with the teacher."""
+    """Answer confirm with a trained student of each seed, and once a run with the teacher."""
     spent = 0.0
-    root, student_folder = workspace.teacher_root, workspace.trial_folder(job["trial"])
+    root = workspace.teacher_root
     with FileLock(root / "confirm.lock"):
         if not (root / "confirm.jsonl").exists():
             if workspace.given is not None:
                 answer_given(workspace, workspace.given, "confirm")
             else:
                 spent += _confirm_with(workspace, workspace.teacher_folder, root)
-    spent += _confirm_with(workspace, student_folder / "student", student_folder)
+    for trial in job["trials"]:
+        folder = workspace.trial_folder(trial)
+        spent += _confirm_with(workspace, folder / "student", folder)
     return {"flops": {"evaluation": spent}}
+
+
+def _paired(
+    student: Sequence[float],
+    teacher: Sequence[float],
+    examples: Sequence[Example],
+    retain: float | None,
+) -> dict[str, Any]:
+    """Return figures of graded scores or of items in units; of others counts say all."""
+    units = units_of(examples)
+    if not units and all(score in (0.0, 1.0) for score in (*student, *teacher)):
+        return {}
+    named = [units[example.id] for example in examples] if units else None
+    return {"paired": paired_figures(student, teacher, retain, named)}
 
 
 def _confirm_with(workspace: Workspace, model_folder: Path, destination: Path) -> float:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class AnswerCe(nn.Module):
-    """Cross-entropy on the gold answer: -sum log p_S(y) / target tokens.
+    """Cross-entropy on the answer: -sum log p_S(y) / target tokens.
+
+    The answer is the gold one or, by `labels: teacher`, the teacher's (Kim & Rush 2016, section
+    3.2): the labels of a batch are those already.
 
     With label smoothing e, the target distribution is (1 - e) on y plus e spread evenly
     (Szegedy et al. 2016, section 7).

@@ -107,14 +107,16 @@ class Workspace:
             )
         return self._rows[key]
 
-    def read_all(self, reader: Student) -> None:
+    def read_all(self, reader: Student) -> dict[str, int]:
         """Encode every split, so that what a model cannot read is told before it is trained.
+
+        Returns:
+            By split, how many questions were cut to fit.
 
         Raises:
             DataError: If a prompt is too long, or two options are the same to the model.
         """
-        for split in Assigned._fields:
-            self.rows(split, reader)
+        return {split: self.rows(split, reader).cut for split in Assigned._fields}
 
     @cached_property
     def given(self) -> Predictions | None:

@@ -120,5 +120,5 @@ def test_a_resumed_run_goes_on_from_its_past(records: list[Record]) -> None:
     assert stream.getvalue() == (
         "01:12  run runs/arithmetic resumed: 6 sizes from 4.1k to 147k, baseline and "
         "2 configurations each; 3 trials need no repeating\n"
-            "       warning: not smaller than the teacher: 147k\n"
+        "       warning: not smaller than the teacher: 147k\n"
     )

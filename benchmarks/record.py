@@ -1,0 +1,40 @@
+"""Keep of a finished run what its verdicts rest on: events, answers' ids and scores, no weights.
+
+python -m benchmarks.record runs/quickstart benchmarks/recorded/quickstart
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+
+def record(run: Path, destination: Path) -> None:
+    """Copy journal, summary and answers; a destination that exists is refused."""
+    destination.mkdir(parents=True)
+    for name in ("journal.jsonl", "summary.json", "units.json"):
+        if (run / name).exists():
+            shutil.copy(run / name, destination / name)
+    for answers in sorted([*run.glob("teacher/*.jsonl"), *run.glob("trials/*/*.jsonl")]):
+        if answers.name not in ("dev.jsonl", "confirm.jsonl"):
+            continue
+        copy = destination / answers.relative_to(run)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        lines = [json.loads(line) for line in answers.read_text(encoding="utf8").splitlines()]
+        kept = [json.dumps({"id": line["id"], "score": line["score"]}) for line in lines]
+        copy.write_text("\n".join(kept) + "\n", encoding="utf8")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("destination", type=Path)
+    options = parser.parse_args()
+    record(options.run, options.destination)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""Whole runs in this process: a worker's training and answers, the director, files and summary."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kdsearch.errors import RunError
+from kdsearch.events import ConfirmTested, TrialFinished
+from kdsearch.local import run_locally
+from kdsearch.run import resume, run
+from kdsearch.search.journal import read
+from kdsearch.spec.loading import load_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kdsearch.plugin.host import Host
+
+SHORT = (
+    "domain.name=overlapping",
+    "teachers.0.fine_tune.max_steps=3",
+    "ladder.sizes={small: {d_model: 16, d_ff: 32, layers: 1, heads: 2}}",
+    "train={learning_rate: 1e-3, max_steps: 3}",
+    "losses.soft_labels={weight: {uniform: [0.5, 2.0]}}",
+    "search.configurations_per_size=1",
+    "match={metric: overlap, margin: 0.9}",
+)
+"""Nothing is learnt, and everything within 90 points of the teacher matches it."""
+
+TINY = "ladder.sizes.tiny={d_model: 8, d_ff: 16, layers: 1, heads: 2}"
+
+
+@pytest.fixture
+def search(toy_spec: Path, toy_host: Host) -> Callable[..., dict[str, Any]]:
+    """Run the short search with overrides in a folder."""
+
+    def call(folder: Path, *overrides: str, **options: Any) -> dict[str, Any]:
+        spec = load_spec(toy_spec, toy_host, [*SHORT, *overrides])
+        return run(spec, toy_host, folder, run_locally, force=True, **options)
+
+    return call
+
+
+def trained(folder: Path) -> list[str | None]:
+    events = [record.event for record in read(folder / "journal.jsonl")]
+    return [event.trial for event in events if isinstance(event, TrialFinished)]
+
+
+def test_a_recipe_of_graded_answers_in_units(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    summary = search(tmp_path / "run", "match={metric: overlap, retain: 0.01, seeds: 3}")
+    events = [record.event for record in read(tmp_path / "run" / "journal.jsonl")]
+    finished = [event for event in events if isinstance(event, TrialFinished)]
+    assert [event.trial for event in finished][:2] == ["small-baseline-s0", "small-c0-s0"]
+    assert finished[1].paired is not None
+    assert (finished[1].items, finished[1].paired["items"]) == (60, 30)
+    plan = json.loads((tmp_path / "run" / "journal.jsonl").read_text().splitlines()[0])["plan"]
+    assert (plan["items"]["confirm"], plan["splits"]["confirm"]) == (120, 60)
+    assert summary["match"]["seeds"] == 3
+
+
+def test_seeds_are_trained_tested_and_named(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    summary = search(tmp_path / "run", "match.seeds=3")
+    assert trained(tmp_path / "run") == [
+        "small-baseline-s0",
+        "small-c0-s0",
+        "small-c0-s1",
+        "small-c0-s2",
+    ]
+    confirm = summary["sizes"][0]["confirm"]
+    assert (confirm["seeds"], confirm["n"], confirm["in_units"]) == (3, 60, True)
+    assert "small is the smallest size whose recipe" in summary["sentence"]
+    card = (tmp_path / "run" / "students" / "small" / "README.md").read_text()
+    assert "recipe matches its teacher over 3 seeds" in card
+
+
+def test_a_run_grows_and_says_what_is_exploratory(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    search(folder)
+    with pytest.raises(RunError, match="--allow-exploratory"):
+        search(folder, TINY)
+    with pytest.raises(RunError, match=r"only sizes and configurations.*margin: 0.9 → 0.8"):
+        search(folder, TINY, "match.margin=0.8", allow_exploratory=True)
+    with pytest.raises(RunError, match=r"ladder.sizes loses or changes"):
+        search(folder, "ladder.sizes.small.d_ff=16", allow_exploratory=True)
+    before = trained(folder)
+    summary = search(folder, TINY, allow_exploratory=True)
+    assert trained(folder)[: len(before)] == before
+    assert not set(before) & set(trained(folder)[len(before) :])
+    tiny, small = summary["sizes"]
+    assert (tiny["size"], tiny["verdict"], tiny["exploratory"]) == ("tiny", "match", True)
+    assert (small["verdict"], small["exploratory"]) == ("match", False)
+    assert summary["selected"]["size"] == "small"
+    assert "tiny matched in an exploratory test" in summary["sentence"]
+    assert resume(folder, run_locally) == summary
+
+
+def test_a_second_run_is_told_of_the_first(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    assert search(tmp_path / "first")["warnings"] == []
+    summary = search(tmp_path / "second")
+    assert any("opened before, by first:" in line for line in summary["warnings"])
+    tested = [
+        record.event
+        for record in read(tmp_path / "second" / "journal.jsonl")
+        if isinstance(record.event, ConfirmTested)
+    ]
+    assert not tested[0].exploratory
