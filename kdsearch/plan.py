@@ -47,7 +47,7 @@ PLACEHOLDER = 1000
 
 
 class Counts(NamedTuple):
-    """Items, or units, of each split; None where they are neither there nor numbered in the spec."""
+    """Items, or units, of each split; None where neither data nor spec say how many."""
 
     train: int | None
     dev: int | None

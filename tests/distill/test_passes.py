@@ -15,7 +15,7 @@ from kdsearch.distill.signals import SignalRequest, teacher_pass
 from kdsearch.spec.models import PromptFormat
 
 if TYPE_CHECKING:
-    from kdsearch.plugin import Example, LossInputs
+    from kdsearch.plugin import LossInputs
 
 SOURCES, TARGETS = [[5, 6, 7, 8], [9], [4, 3]], [[10, 1], [11, 12, 1], [1]]
 
@@ -72,19 +72,6 @@ def test_causal_answers_do_not_depend_on_their_batch(
         only = predict(model, tokenizer, alone, domain)[0]
         assert (only.text, only.choice) == (given.text, given.choice)
         assert only.scores == pytest.approx(given.scores, abs=1e-4)
-
-
-def test_causal_generation_does_not_depend_on_longer_neighbours(
-    sums: Any, tiny_causal: Any, tokenizer: Any
-) -> None:
-    model = tiny_causal(16).model.eval()
-    examples = [Example(str(n), "1 + " * n + "1 =", "1") for n in range(1, 12)]
-    together = predict(
-        model, tokenizer, encode(examples, sums, None, tokenizer, PromptFormat(), causal=True), sums
-    )
-    for example, given in zip(examples, together, strict=True):
-        alone = encode([example], sums, None, tokenizer, PromptFormat(), causal=True)
-        assert predict(model, tokenizer, alone, sums)[0].text == given.text
 
 
 def test_causal_prompts_end_open_and_answers_begin_with_a_space(sums: Any, tokenizer: Any) -> None:
