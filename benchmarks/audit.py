@@ -169,7 +169,7 @@ def figures(
 ) -> dict[str, float]:
     """Return p-value and one-sided bounds by the test that fits the scores."""
     values = own - kept * other
-    binary = set(np.unique(own)) | set(np.unique(other)) <= {0.0, 1.0}
+    binary = {*np.unique(own), *np.unique(other)} <= {0.0, 1.0}
     if len(own) == 1 and plain and binary:
         cells = [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)]
         counts = [int(np.sum((own[0] == s) & (other == t))) for s, t in cells]
@@ -200,6 +200,10 @@ def by_likelihood(
 
     def bound(target: float) -> float:
         low, high = min(values) + 1e-12, max(values) - 1e-12
+        if statistic(values, counts, low) <= target:  # every answer at the scale's end
+            return low
+        if statistic(values, counts, high) >= target:
+            return high
         return float(
             optimize.brentq(lambda mean: statistic(values, counts, mean) - target, low, high)
         )
@@ -218,6 +222,9 @@ def statistic(values: list[float], counts: list[int], mean: float) -> float:
     """
     items = sum(counts)
     seen = [(value - mean, count) for value, count in zip(values, counts, strict=True)]
+    total = sum(offset * count for offset, count in seen)
+    if abs(total) < 1e-9 * items:
+        return 0.0
     low, high = -1.0 / max(offset for offset, _ in seen), -1.0 / min(offset for offset, _ in seen)
 
     def dual(tilt: float) -> float:
@@ -234,9 +241,8 @@ def statistic(values: list[float], counts: list[int], mean: float) -> float:
         tilt = min(ends, key=dual)
     masses = [(offset, count / items / (1.0 + tilt * offset)) for offset, count in seen if count]
     left = 1.0 - sum(mass for _, mass in masses)
-    extreme = max(seen)[0] if tilt <= 0 or sum(o * c for o, c in seen) < 0 else min(seen)[0]
+    extreme = max(seen)[0] if total < 0 else min(seen)[0]
     spread = sum(mass * offset**2 for offset, mass in masses) + max(0.0, left) * extreme**2
-    total = sum(offset * count for offset, count in seen)
     return total / math.sqrt(items * spread) if spread > 0 else math.copysign(math.inf, total)
 
 

@@ -218,6 +218,7 @@ class _Search:
         self.plan: Plan = make_plan(
             spec, host, self.assigned, runs=self.folder.parent, but=self.folder
         )
+        self.units = units_of(self.assigned.confirm)
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields
         }
@@ -299,7 +300,7 @@ class _Search:
                 settings_hash=lambda values: settings_hash(Settings.model_validate(values)),
                 guesses=self._guesses,
                 teacher_name=self.plan.teacher_name,
-                units=units_of(self.assigned.confirm),
+                units=self.units,
                 sinks=sinks,
             )
             executor(director, self.spec, self.folder / "ray")
@@ -311,10 +312,13 @@ class _Search:
 
     def _write(self, manifest: Mapping[str, Any]) -> None:
         """Write spec and manifest, each whole or not at all."""
-        for name, text in (
-            ("spec.yaml", write_spec(self.spec)),
-            ("manifest.json", json.dumps(manifest, indent=1)),
-        ):
+        files = {
+            "spec.yaml": write_spec(self.spec),
+            "manifest.json": json.dumps(manifest, indent=1),
+        }
+        if self.units:  # so that verdicts can be recomputed from the folder alone
+            files["units.json"] = json.dumps(self.units, indent=1)
+        for name, text in files.items():
             draft = self.folder / f"{name}.new"
             draft.write_text(text, encoding="utf8")
             draft.replace(self.folder / name)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from benchmarks.audit import audit
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmTested, TrialFinished
 from kdsearch.local import run_locally
@@ -62,6 +63,7 @@ def test_a_recipe_of_graded_answers_in_units(
     plan = json.loads((tmp_path / "run" / "journal.jsonl").read_text().splitlines()[0])["plan"]
     assert (plan["items"]["confirm"], plan["splits"]["confirm"]) == (120, 60)
     assert summary["match"]["seeds"] == 3
+    assert audit(tmp_path / "run")[0] == []
 
 
 def test_seeds_are_trained_tested_and_named(
@@ -79,6 +81,7 @@ def test_seeds_are_trained_tested_and_named(
     assert "small is the smallest size whose recipe" in summary["sentence"]
     card = (tmp_path / "run" / "students" / "small" / "README.md").read_text()
     assert "recipe matches its teacher over 3 seeds" in card
+    assert audit(tmp_path / "run") == ([], 1)
 
 
 def test_a_run_grows_and_says_what_is_exploratory(
@@ -102,6 +105,7 @@ def test_a_run_grows_and_says_what_is_exploratory(
     assert summary["selected"]["size"] == "small"
     assert "tiny matched in an exploratory test" in summary["sentence"]
     assert resume(folder, run_locally) == summary
+    assert audit(folder) == ([], 2)
 
 
 def test_a_second_run_is_told_of_the_first(
