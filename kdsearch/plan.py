@@ -30,8 +30,9 @@ from kdsearch.search.expectation import Expectation, expect
 from kdsearch.search.ledger import Opening, earlier_openings, reuse_warning
 from kdsearch.search.policy import Rules, SizeCost
 from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
+from kdsearch.search.tpe import STARTUP, require_optuna
 from kdsearch.spec.parts import ANSWER_SIGNALS, Parts, resolve_parts
-from kdsearch.spec.space import Configuration, draw
+from kdsearch.spec.space import Configuration, Sampler, draw
 from kdsearch.splits import Assigned, assign, fingerprint, independent, load_examples
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Plan:
     sizes: tuple[Size, ...]
     """Ascending by parameters; equal ones by name."""
     configurations: tuple[Configuration, ...]
-    """By index."""
+    """By index; where they are `suggested`, later ones only stand for what will be found."""
     counts: Counts
     """Items."""
     units: Counts
@@ -87,6 +88,11 @@ class Plan:
         stage = self.spec.stage
         distilled = [stage.resolve(configuration) for configuration in self.configurations]
         return (stage.baseline(self.configurations[0]), *distilled)
+
+    @property
+    def suggested(self) -> bool:
+        """Whether later configurations are made from the results of earlier ones."""
+        return self.spec.search.sampler is Sampler.TPE
 
     def trial_flops(self, size: Size) -> float:
         """Return the planned training of one trial, the mean of baseline and configurations."""
@@ -123,6 +129,7 @@ class Plan:
             seed=search.seed,
             seeds=match.seeds,
             futility=search.futility,
+            sequential=self.suggested,
             speculate=search.speculate,
             force=force,
         )
@@ -168,7 +175,11 @@ class Plan:
             "seed": search.seed,
             "futility": search.futility,
             "sizes": [self._size_json(size) for size in self.sizes],
-            "configurations": [dict(configuration) for configuration in self.configurations],
+            "sampler": search.sampler.value,
+            "configurations": [
+                {} if self.suggested and index >= STARTUP else dict(configuration)
+                for index, configuration in enumerate(self.configurations)
+            ],
             "splits": self.units._asdict(),
             "items": self.counts._asdict(),
             "trials": len(self.sizes) * len(self.settings),
@@ -233,7 +244,8 @@ def make_plan(
     teacher = teacher_facts(spec, parts)
     sizes = _sizes(spec, parts, teacher)
     count, seed = spec.search.configurations_per_size, spec.search.seed
-    sampler = spec.search.sampler
+    if (sampler := spec.search.sampler) is Sampler.TPE:
+        require_optuna()
     drawn = tuple(draw(spec.stage.spaces, index, seed, sampler) for index in range(count))
     assigned, unread = (assigned, ()) if assigned else _assigned(spec, parts)
     check_predictions(spec, parts, assigned)
@@ -242,6 +254,10 @@ def make_plan(
     if assigned is not None:
         dev, confirm = (len(independent(split)) for split in (assigned.dev, assigned.confirm))
         units = Counts(counts.train, dev, confirm)
+        for split, count in (("dev", dev), ("confirm", confirm)):
+            if count < 2:
+                message = f"{split} is one unit: a paired test needs at least two"
+                raise DataError(message, where=f"domain '{parts.domain.name}'")
         if runs is not None:
             openings = earlier_openings(fingerprint(assigned.confirm), runs, but=but)
     plan = Plan(spec, parts, teacher, sizes, drawn, counts, units, tuple(openings))

@@ -20,6 +20,7 @@ from kdsearch.search.director import Director, Guesses, Sink
 from kdsearch.search.journal import Journal
 from kdsearch.search.policy import Policy
 from kdsearch.search.summary import summarise
+from kdsearch.search.tpe import STARTUP, Tried, suggest
 from kdsearch.spec.loading import differences, load_spec, write_spec
 from kdsearch.spec.models import SearchSpec, Settings, settings_hash
 from kdsearch.spec.parts import Parts, resolve_parts
@@ -296,7 +297,7 @@ class _Search:
                 journal=journal,
                 started=RunStarted(run=self.folder.name, plan=self.plan.to_json(), resumed=resumed),
                 configuration=self._configuration,
-                settings=lambda index: self._settings(index).model_dump(mode="json"),
+                settings=lambda *key: self._settings(*key).model_dump(mode="json"),
                 settings_hash=lambda values: settings_hash(Settings.model_validate(values)),
                 guesses=self._guesses,
                 teacher_name=self.plan.teacher_name,
@@ -323,15 +324,20 @@ class _Search:
             draft.write_text(text, encoding="utf8")
             draft.replace(self.folder / name)
 
-    def _configuration(self, index: int | None) -> Mapping[str, Any]:
+    def _configuration(
+        self, size: str, index: int | None, tried: Sequence[Tried]
+    ) -> Mapping[str, Any]:
+        if self.plan.suggested and index is not None and index >= STARTUP:
+            seed = f"{self.spec.search.seed}:{size}"
+            return suggest(self.spec.stage.spaces, tried, seed)
         drawn = self.plan.configurations[index or 0]
         shared = {path: value for path, value in drawn.items() if path.startswith("train.")}
         return shared if index is None else drawn
 
-    def _settings(self, index: int | None) -> Settings:
-        drawn = self.plan.configurations[index or 0]
-        stage = self.spec.stage
-        return stage.baseline(drawn) if index is None else stage.resolve(drawn)
+    def _settings(self, index: int | None, drawn: Mapping[str, Any]) -> Settings:
+        if index is None:
+            return self.spec.stage.baseline(self.plan.configurations[0])
+        return self.spec.stage.resolve(drawn)
 
     def _guesses(self) -> Guesses:
         return guesses_of(self.assigned.train, self.assigned.dev)

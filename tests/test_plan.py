@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kdsearch.errors import DataError, KdsearchError, ModelError, PluginError
+from kdsearch.errors import DataError, KdsearchError, ModelError, PluginError, SpecError
 from kdsearch.facts import BYTE_VOCABULARY
 from kdsearch.plan import Plan, make_plan
 from kdsearch.plugin import Size
@@ -129,6 +129,25 @@ def test_what_will_disappoint_is_warned_of(
     plan: Planner, overrides: list[str], warning: str
 ) -> None:
     assert any(warning in told for told in plan(*overrides).warnings)
+
+
+def test_a_split_of_one_unit_is_refused(plan: Planner) -> None:
+    with pytest.raises(DataError, match="dev is one unit: a paired test needs at least two"):
+        plan("splits.dev=1")
+
+
+def test_equal_sizes_are_warned_of(plan: Planner) -> None:
+    measures = "{d_model: 8, d_ff: 16, layers: 1, heads: 2}"
+    warned = plan(f"ladder.sizes={{b: {measures}, a: {measures}}}").warnings
+    assert "sizes with equal parameters are taken in the order of their names" in warned
+
+
+def test_a_sampler_that_is_not_installed_is_named(
+    plan: Planner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdsearch.search.tpe.find_spec", lambda name: None)
+    with pytest.raises(SpecError, match=r"needs optuna.*kdsearch-llm\[optuna\]"):
+        plan("search.sampler=tpe")
 
 
 def test_a_sound_plan_has_no_warnings(plan: Planner) -> None:

@@ -84,6 +84,29 @@ def test_seeds_are_trained_tested_and_named(
     assert audit(tmp_path / "run") == ([], 1)
 
 
+def test_tpe_begins_as_planned_and_goes_on_from_results(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    pytest.importorskip("optuna")
+    asked = "search={sampler: tpe, strategy: exhaustive, configurations_per_size: 5}"
+    for name in ("one", "two"):
+        search(tmp_path / name, asked)
+    one, two = (
+        {
+            record.event.trial: record.event.config["losses.soft_labels.weight"]
+            for record in read(tmp_path / name / "journal.jsonl")
+            if isinstance(record.event, TrialFinished) and record.event.index is not None
+        }
+        for name in ("one", "two")
+    )
+    plan = json.loads((tmp_path / "one" / "journal.jsonl").read_text().splitlines()[0])["plan"]
+    planned = [drawn.get("losses.soft_labels.weight") for drawn in plan["configurations"]]
+    assert [*one.values()][:4] == planned[:4]
+    assert planned[4] is None
+    assert 0.5 <= one["small-c4-s0"] <= 2.0
+    assert one == two
+
+
 def test_a_run_grows_and_says_what_is_exploratory(
     search: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

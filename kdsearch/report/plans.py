@@ -90,10 +90,17 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines += [(split, _margins(plan, split)) for split in ("dev", "confirm")]
     drawn = plan["configurations"]
     for index, configuration in enumerate(drawn[:SHOWN_CONFIGURATIONS]):
-        lines.append((f"c{index}", settings_text(configuration) or "as in the spec"))
+        lines.append((f"c{index}", settings_text(configuration) or _unsearched(plan)))
     if len(drawn) > SHOWN_CONFIGURATIONS:
         lines.append(("", f"and {len(drawn) - SHOWN_CONFIGURATIONS} more configurations"))
     return lines + [("warning", line) for line in plan["warnings"]]
+
+
+def _unsearched(plan: Mapping[str, Any]) -> str:
+    """Say what a configuration without values is."""
+    if plan.get("sampler") == "tpe" and plan["configurations"][0]:
+        return "suggested by tpe once the ones above have ended"
+    return "as in the spec"
 
 
 def _trials(plan: Mapping[str, Any]) -> str:

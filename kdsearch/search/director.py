@@ -27,6 +27,7 @@ from kdsearch.events import (
 from kdsearch.search.agreement import plan_changes
 from kdsearch.search.chance import chance_test
 from kdsearch.search.policy import Confirm, Idle, Policy, Train, recipe_event
+from kdsearch.search.tpe import Tried
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,8 +69,9 @@ class Director:
         policy: A fresh policy; the journal's records are replayed into it.
         journal: The run's journal.
         started: Written first, unless the run had an end already and its plan is the same.
-        configuration: By index, None for the baseline: the values that were searched.
-        settings: Likewise: all that a trial trains with.
+        configuration: By size, index (None for the baseline) and what ended below that index: the
+            values that were searched.
+        settings: By index and such values: all that a trial trains with.
         settings_hash: Hashes settings, to compare them with what a worker applied.
         guesses: Made from the data when the teacher has answered.
         teacher_name: Shown for the teacher.
@@ -84,8 +86,8 @@ class Director:
         policy: Policy,
         journal: Journal,
         started: RunStarted,
-        configuration: Callable[[int | None], Mapping[str, Any]],
-        settings: Callable[[int | None], Mapping[str, Any]],
+        configuration: Callable[[str, int | None, Sequence[Tried]], Mapping[str, Any]],
+        settings: Callable[[int | None, Mapping[str, Any]], Mapping[str, Any]],
         settings_hash: Callable[[Mapping[str, Any]], str],
         guesses: Callable[[], Guesses],
         teacher_name: str,
@@ -105,6 +107,11 @@ class Director:
         self._started = time.monotonic()
         self._jobs: dict[str, Train | Confirm | None] = {}
         self._steps: dict[str, int] = {}
+        self._drawn = {
+            (event.size or "", event.index): event.config
+            for event in (record.event for record in journal.records)
+            if isinstance(event, TrialStarted)
+        }
         self._teacher_ready = any(isinstance(r.event, TeacherReady) for r in journal.records)
         changed = plan_changes(journal.records, started.plan)
         self.finished = not changed and _ended(journal.records)
@@ -144,7 +151,7 @@ class Director:
                 trial=job.trial,
                 index=job.index,
                 seed=job.seed,
-                config=self.configuration(job.index),
+                config=self._configuration(job),
             )
         )
         payload = {
@@ -153,7 +160,7 @@ class Director:
             "size": job.size,
             "trial": job.trial,
             "seed": job.seed,
-            "settings": self.settings(job.index),
+            "settings": self._settings(job),
         }
         return JobRequest(job.trial, payload)
 
@@ -239,14 +246,14 @@ class Director:
         )
 
     def _finished(self, job: Train, result: Mapping[str, Any]) -> Event:
-        if result["settings_hash"] != self.settings_hash(self.settings(job.index)):
+        if result["settings_hash"] != self.settings_hash(self._settings(job)):
             return self._failure(job, "the worker trained with other settings than asked")
         return TrialFinished(
             size=job.size,
             trial=job.trial,
             index=job.index,
             seed=job.seed,
-            config=self.configuration(job.index),
+            config=self._configuration(job),
             score=result["score"],
             student_only=result["student_only"],
             teacher_only=result["teacher_only"],
@@ -256,6 +263,19 @@ class Director:
             untrained_score=result["untrained_score"],
             seconds=result["seconds"],
         )
+
+    def _configuration(self, job: Train) -> Mapping[str, Any]:
+        """Return what a trial's values are, made once from those that ended below its index."""
+        key = (job.size, job.index)
+        if key not in self._drawn:
+            below = range(job.index or 0) if self.policy.rules.sequential else ()
+            ended = self.policy.differences(job.size)
+            tried = [Tried(self._drawn[job.size, index], ended[index]) for index in below]
+            self._drawn[key] = self.configuration(*key, tried)
+        return self._drawn[key]
+
+    def _settings(self, job: Train) -> Mapping[str, Any]:
+        return self.settings(job.index, self._configuration(job))
 
     def _failure(self, job: Train, error: str) -> TrialFailed:
         return TrialFailed(

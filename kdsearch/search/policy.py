@@ -48,7 +48,7 @@ from kdsearch.search.state import Ending, Result, SizeState
 from kdsearch.spec.models import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kdsearch.events import Record
 
@@ -89,7 +89,8 @@ class Policy:
         self.fingerprint = fingerprint
         self.tests: list[ConfirmTested] = []
         self._positions = {size.name: position for position, size in enumerate(sizes)}
-        self._states = [SizeState(rules.configurations, self.rules.futility) for _ in sizes]
+        give_up = self.rules.futility and not rules.sequential  # later ones learn from earlier ones
+        self._states = [SizeState(rules.configurations, give_up, rules.sequential) for _ in sizes]
         self._trials: dict[str, tuple[int, int | None]] = {}
         self._replicas = Replicas([size.name for size in sizes], rules)
         self._earlier: dict[str, ConfirmTested] = {}
@@ -197,6 +198,10 @@ class Policy:
         if position is None or position not in self._route.shares:
             raise RunError(f"confirm was not declared for size '{size}'")
         return self._route.shares[position]
+
+    def differences(self, size: str) -> Mapping[int, float | None]:
+        """Return how each configuration of a size ended: None where it failed."""
+        return self._states[self._positions[size]].differences
 
     def verdicts(self) -> list[SizeVerdict]:
         """Return what is known of every size, in ascending order."""

@@ -8,6 +8,7 @@ from kdsearch.errors import RunError
 from kdsearch.events import ConfirmOpened, Record, RunStarted, TeacherReady, TrialStarted
 from kdsearch.search.policy import Policy, Rules, SizeCost
 from kdsearch.spec.models import Strategy
+from kdsearch.spec.space import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +40,7 @@ def policy_of(records: Sequence[Record]) -> Policy:
         strategy=Strategy(plan["strategy"]),
         seed=plan["seed"],
         seeds=plan["match"].get("seeds", 1),
+        sequential=plan.get("sampler") == Sampler.TPE,
         futility=plan.get("futility", False),
         force=trained and not informative,
     )

@@ -71,6 +71,8 @@ class Rules:
     """Stop trials whose own reports leave them less than a 5 % chance to pass."""
     speculate: bool = False
     """Train sizes that may come next when slots are free: sooner done, at a higher cost."""
+    sequential: bool = False
+    """Hand a configuration out only when those below it have ended: it hangs on their results."""
     force: bool = False
     """Search on although the teacher is not above guessing."""
 

@@ -72,6 +72,10 @@ class SizeState:
     configurations: int
     futility: bool = True
     """Whether the size may be given up before every configuration has ended."""
+    sequential: bool = False
+    """Whether a configuration is handed out only when those below it have ended."""
+    differences: dict[int, float | None] = field(default_factory=dict)
+    """By index, how each ended: the difference from the teacher, None where it failed."""
     results: dict[int, Result] = field(default_factory=dict)
     out: set[int | None] = field(default_factory=set)
     """Jobs handed out and not ended; None is the baseline."""
@@ -107,6 +111,7 @@ class SizeState:
         if index in self.results or not 0 <= index < self.configurations:
             return
         self.results[index] = result
+        self.differences[index] = result.difference
         while not self.decided and (settled := self.results.get(self.settled)):
             if settled.passes:
                 self.winner = self.settled
@@ -146,6 +151,8 @@ class SizeState:
         """
         while self.next_index < self.configurations and (whole or not self.decided):
             index = self.next_index
+            if self.sequential and index > len(self.results):
+                return None
             self.next_index += 1
             if index not in self.results and index not in self.out:
                 self.out.add(index)

@@ -225,7 +225,7 @@ class Search(Strict):
     configurations_per_size: int = Field(default=1, gt=0)
     """Distilled trials a size, at most; the baseline comes on top."""
     sampler: Sampler = Sampler.RANDOM
-    """How configurations are drawn; grids are walked in any case."""
+    """How configurations are drawn; grids are walked in any case but under `tpe`."""
     speculate: bool = False
     """Train sizes that may come next when slots are free: sooner done, at a higher cost."""
     futility: bool = False

@@ -13,7 +13,7 @@ from kdsearch.plugin.api import Answer, Signal, Use
 from kdsearch.spec.document import Origin
 from kdsearch.spec.faults import faults_of, strictly
 from kdsearch.spec.models import Settings, Strict, Training
-from kdsearch.spec.space import LogUniform, Sampler, Space, Uniform, draw
+from kdsearch.spec.space import Configuration, LogUniform, Sampler, Space, Uniform, draw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,7 +40,7 @@ class Parts:
     ladder_config: BaseModel
     losses: Mapping[str, Loss]
     needs_by_configuration: tuple[frozenset[Signal], ...]
-    """By index: the teacher signals that the losses need."""
+    """Of each configuration that may run: the teacher signals that its losses need."""
 
     @property
     def needs(self) -> frozenset[Signal]:
@@ -234,12 +234,10 @@ class _Resolver:
 
         Parts that are valid each may not go together.
         """
-        spec, stage = self.spec, self.spec.stage
-        needs = []
-        for index in range(spec.search.configurations_per_size):
-            drawn = draw(stage.spaces, index, spec.search.seed, spec.search.sampler)
-            settings = stage.resolve(drawn)
-            if not any(values["weight"] for values in settings.losses.values()):
+        needs, count = [], self.spec.search.configurations_per_size
+        for index, drawn in enumerate(self._configurations()):
+            settings = self.spec.stage.resolve(drawn)
+            if index < count and not any(values["weight"] for values in settings.losses.values()):
                 where = self.origin.rename((*STAGE, "losses"))
                 self._add(where, f"losses: every weight is 0 in configuration {index}")
                 break
@@ -255,6 +253,18 @@ class _Resolver:
                     needed |= own
             needs.append(needed)
         return tuple(needs)
+
+    def _configurations(self) -> list[Configuration]:
+        """Return the configurations that will run, or what stands for those still to be found."""
+        search, spaces = self.spec.search, self.spec.stage.spaces
+        found = [
+            draw(spaces, index, search.seed, search.sampler)
+            for index in range(search.configurations_per_size)
+        ]
+        if search.sampler is Sampler.TPE:
+            choices = [(path, edge) for path, space in spaces.items() for edge in space.edges]
+            found += [{**found[0], path: edge} for path, edge in choices]
+        return found
 
     def _check_choices(self, name: str, needs: frozenset[Signal], domain: Domain) -> None:
         if Signal.CHOICE_SCORES in needs and domain.answer not in (Answer.CHOICE, Answer.LABEL):

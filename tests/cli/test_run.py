@@ -90,6 +90,7 @@ def test_run_passes_its_options_on(
         "--run-dir",
         tmp_path / "x",
         "--force",
+        "--allow-exploratory",
         "--set",
         "search.seed=4",
     ]
@@ -98,6 +99,7 @@ def test_run_passes_its_options_on(
     assert ended.json == carried.answer
     assert carried.folder == tmp_path / "x"
     assert carried.options["force"] is True
+    assert carried.options["allow_exploratory"] is True
     assert carried.options["spec"].search.seed == 4
     assert len(carried.options["sinks"]) == 1
 

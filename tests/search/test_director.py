@@ -59,8 +59,8 @@ def direct(
         policy=Policy(sizes, rules),
         journal=journal,
         started=RunStarted(run="fake", plan=plan),
-        configuration=lambda index: {"train.x": index},
-        settings=lambda index: {"index": index},
+        configuration=lambda size, index, tried: {"train.x": index, "tried": len(tried)},
+        settings=lambda index, drawn: {"index": index},
         settings_hash=lambda settings: f"hash of {settings['index']}",
         guesses=lambda: Guesses([0.0] * ITEMS, []),
         teacher_name="fake",
@@ -145,6 +145,17 @@ def test_a_recipe_is_tested_over_all_its_seeds(tmp_path: Path) -> None:
         assert (tested.seeds, tested.verdict, tested.trial) == (3, "match", "medium-c0-s0")
         assert "smallest size whose recipe was found to match" in director.policy.sentence()
         assert "400 confirm items over 3 seeds" in director.policy.sentence()
+
+
+def test_a_configuration_is_made_from_those_that_ended_below_it(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        work_off(direct(tmp_path, journal, sequential=True), tmp_path, most=3)
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        work_off(direct(tmp_path, journal, sequential=True), tmp_path)
+        started = [r.event for r in journal.records if isinstance(r.event, TrialStarted)]
+        tried = {event.trial: event.config["tried"] for event in started}
+        assert tried["small-c0-s0"] == 0
+        assert tried["small-c1-s0"] == 1
 
 
 def test_items_of_one_unit_are_tested_together(tmp_path: Path) -> None:

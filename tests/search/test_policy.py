@@ -63,6 +63,19 @@ def test_the_baseline_comes_first_then_configurations_in_order() -> None:
     assert jobs[4] is WAIT
 
 
+def test_sequential_configurations_wait_for_those_below() -> None:
+    policy = Policy(SIZES[:1], replace(RULES, sequential=True))
+    baseline, first = policy.next_job(), policy.next_job()
+    assert isinstance(first, Train)
+    assert policy.next_job() is WAIT
+    policy.apply(ending(first, -0.2))
+    second = policy.next_job()
+    assert isinstance(second, Train)
+    assert second.index == 1
+    assert policy.differences("A") == {0: -0.2}
+    assert isinstance(baseline, Train)
+
+
 def test_a_later_pass_waits_for_lower_indices() -> None:
     policy = Policy(SIZES[:1], RULES)
     jobs = [policy.next_job() for _ in range(4)]
@@ -91,6 +104,7 @@ rules_drawn = st.builds(
     strategy=st.sampled_from(Strategy),
     futility=st.booleans(),
     speculate=st.booleans(),
+    sequential=st.booleans(),
     configurations=st.sampled_from([1, 3, 6]),
 )
 
