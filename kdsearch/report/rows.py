@@ -186,7 +186,9 @@ def notes(summary: Summary) -> list[str]:
             "is what distillation added."
         )
     if any(row.exploratory for row in listed):
-        lines.append("exploratory: tested without a share of the error declared beforehand.")
+        lines.append(
+            "exploratory: tested after confirm had been opened for a smaller search; no proof."
+        )
     return lines
 
 
