@@ -167,3 +167,25 @@ def test_a_models_own_answers_are_learned_with_and_without_its_logits(
         if isinstance(r.event, TeacherReady)
     )
     assert ready.flops["signals"] > 2 * ready.flops["evaluation"] * 109 / 60
+
+
+def test_cut_questions_are_counted_and_warned_of(
+    toy_spec: Path, toy_host: Host, tmp_path: Path
+) -> None:
+    overrides = [
+        "teachers.0.fine_tune.max_steps=1",
+        "train={max_steps: 1}",
+        "prompt={max_tokens: 8, truncate: question}",
+        SMALL,
+    ]
+    summary = run(load_spec(toy_spec, toy_host, overrides), toy_host, tmp_path / "run", run_locally)
+    [ready] = [
+        record.event
+        for record in read(tmp_path / "run" / "journal.jsonl")
+        if isinstance(record.event, TeacherReady)
+    ]
+    assert sum(ready.cut.values()) == 17**2 - 10**2  # those with a number of two digits
+    assert summary["warnings"][-1] == (
+        "questions were cut to fit prompt.max_tokens: "
+        + ", ".join(f"{ready.cut[split]} of {split}" for split in ("train", "dev", "confirm"))
+    )

@@ -298,6 +298,7 @@ class Director:
                 chance=chance.figures(),
                 informative=chance.informative,
                 flops=result["flops"],
+                cut=result.get("cut", {}),
             )
         )
 

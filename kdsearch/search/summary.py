@@ -263,7 +263,13 @@ def _count(facts: _Facts, kind: type[Event]) -> int:
 def _warnings(facts: _Facts) -> list[str]:
     runs = [opening["run"] for opening in facts.plan.get("confirm_opened_by", ())]
     reused = [reuse_warning(runs)] if runs and facts.opened else []
-    return [*_margin_warnings(facts), *reused]
+    return [*_margin_warnings(facts), *reused, *_cut_warnings(facts)]
+
+
+def _cut_warnings(facts: _Facts) -> Iterable[str]:
+    cut = facts.teacher.cut if facts.teacher else {}
+    if counts := [f"{count:,} of {split}" for split, count in cut.items() if count]:
+        yield f"questions were cut to fit prompt.max_tokens: {', '.join(counts)}"
 
 
 def _margin_warnings(facts: _Facts) -> Iterable[str]:

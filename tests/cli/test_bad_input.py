@@ -1,0 +1,161 @@
+"""Faults of teachers and prompts, as a user meets them: one line, exit code 2."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kdsearch.distill.students import byte_tokenizer, random_model
+from kdsearch.local import run_locally
+from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Kd = Callable[..., Any]
+
+OPTIONS = """
+from toy_domain import *
+
+class Either(Toy):
+    name = "either"
+    answer = Answer.CHOICE
+
+    def load(self, options):
+        for number in range(300):
+            yield Example(str(number), f"{number}?", number % 2, choices=("even", "odd"))
+
+    def format(self, example, options):
+        names = ("no", "no") if example.id == "7" else ("no", "yes")
+        return Prompt(names[example.answer], example.question, choices=names)
+
+    def score(self, predictions, examples):
+        pairs = zip(predictions, examples, strict=True)
+        return Scores({"accuracy": [float(p.choice == e.answer) for p, e in pairs]})
+
+@hookimpl
+def kdsearch_domains():
+    return [Toy(), Either()]
+"""
+
+
+@pytest.fixture
+def searched(
+    kd: Kd, tmp_path: Path, toy_spec: Path, toy_plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., str]:
+    """Run the toy search with overrides and return the one line that it ends with."""
+    monkeypatch.syspath_prepend(toy_plugin.parent)
+    command_module = import_module("kdsearch.cli.run")  # its package holds a command of the name
+    monkeypatch.setattr(command_module, "_on_ray", lambda address: run_locally)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "options.py").write_text(OPTIONS)
+
+    def call(*overrides: str, command: str = "run") -> str:
+        settings = [word for override in overrides for word in ("--set", override)]
+        where = ["--run-dir", "run", "--display", "none"] if command == "run" else []
+        ended = kd(command, toy_spec, "--plugin", "options.py", *where, *settings)
+        assert (ended.exit_code, ended.stdout) == (2, "")
+        assert ended.stderr.count("\n") == 1, ended.stderr
+        return str(ended.stderr.removeprefix("error: ").rstrip())
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (
+            ["prompt.max_tokens=7"],
+            "has 8 tokens; prompt.max_tokens is 7 (raise prompt.max_tokens or set "
+            "prompt.truncate: question)",
+        ),
+        (
+            ["prompt={max_tokens: 1, truncate: question}"],
+            " tokens and nothing left to cut; prompt.max_tokens is 1 (raise "
+            "prompt.max_tokens)",
+        ),
+        (
+            ["domain.name=either"],
+            "domain either: two options of '7' are the same tokens: ['no', 'no'] (answer by "
+            "letter or integer)",
+        ),
+    ],
+)
+def test_prompts_and_options_are_checked_before_anything_is_trained(
+    searched: Callable[..., str], tmp_path: Path, overrides: list[str], line: str
+) -> None:
+    told = searched(*overrides)
+    assert told.startswith(f"{tmp_path}/run: the teacher could not be prepared: domain ")
+    assert told.endswith(line)
+    assert not (tmp_path / "run" / "teacher").exists()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a model folder whose tokenizer has an entry too many."""
+    tokenizer = byte_tokenizer()
+    measures = ScratchSize(d_model=8, d_ff=16, layers=1, heads=2)
+    random_model(scratch_model_config("t5", measures, 259), tokenizer, 0).save_pretrained(
+        tmp_path / "model"
+    )
+    tokenizer.add_tokens(["<foreign>"])
+    tokenizer.save_pretrained(tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_a_folder_with_a_foreign_tokenizer(
+    searched: Callable[..., str], folder: Path, tmp_path: Path, command: str
+) -> None:
+    assert searched("teachers=[{model: model}]", command=command).endswith(
+        "model: the tokenizer has 260 entries and the model 259 embeddings (it belongs to "
+        "another model: save the model's own beside it)"
+    )
+    (folder / "tokenizer.json").unlink()
+    assert searched("teachers=[{model: model}]", command=command).endswith(
+        "model: the model folder holds no tokenizer (save its tokenizer beside it with "
+        "save_pretrained)"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+GIVEN = ["teachers=[{predictions: a.jsonl}]", "losses={answer_ce: {}}", "domain.name=either"]
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (None, "a.jsonl: cannot be read: No such file or directory (set teachers.0.predictions)"),
+        (['{"id": "0"'], "a.jsonl:1: not valid JSON: Expecting ',' delimiter: line 1 column 11"),
+        (['{"id": "0", "choice": 0}'] * 2, "a.jsonl:2: '0' is answered twice, first at line 1"),
+        (['{"id": "0", "label": 0}'], "a.jsonl:1: unknown key 'label': allowed: choice, id, scor"),
+        (["{}"], "a.jsonl:1: missing key 'id'"),
+        ([json.dumps({"id": "0", "choice": 1})], "a.jsonl: 180 of 180 items have no answer, the"),
+        (
+            [json.dumps({"id": str(number), "choice": "neither"}) for number in range(300)],
+            'is answered "neither", which is none of its options: "even", "odd" (an index from 0 '
+            "to 1, an option's text, or its letter)",
+        ),
+    ],
+)
+def test_answers_that_do_not_serve(
+    searched: Callable[..., str], tmp_path: Path, command: str, lines: list[str] | None, told: str
+) -> None:
+    if lines is not None:
+        (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    line = searched(*GIVEN, command=command)
+    assert told in line
+    assert line.startswith(str(tmp_path / "a.jsonl") if command == "run" else "a.jsonl")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_black_box_asked_for_more_is_refused_by_validate(searched: Callable[..., str]) -> None:
+    assert searched("teachers=[{predictions: a.jsonl}]", command="validate").endswith(
+        "toy.yaml:16:3: loss 'soft_labels' needs top_logits of the teacher, and "
+        "teachers.0.predictions gives only choice_scores and text"
+    )
