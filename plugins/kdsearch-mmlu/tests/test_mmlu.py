@@ -136,11 +136,11 @@ def test_reads_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(each.group, each.answer, each.split) for each in found] == [("anatomy", 3, "val")]
 
 
-@pytest.mark.parametrize("answer", [4, -1])
+@pytest.mark.parametrize("answer", [4, -1, 40])
 def test_a_hub_answer_outside_is_named(monkeypatch: pytest.MonkeyPatch, answer: int) -> None:
     row = {"question": "Why?", "subject": "anatomy", "choices": list("abcd"), "answer": answer}
     monkeypatch.setattr("datasets.load_dataset", lambda *names: {"test": [row]})
-    with pytest.raises(DataError, match="unknown answer") as caught:
+    with pytest.raises(DataError, match=f"unknown answer '{answer}'") as caught:
         list(Mmlu().load(MmluOptions()))
     assert caught.value.where == "cais/mmlu/test:1"
 
