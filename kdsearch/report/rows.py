@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kdsearch.report import numbers
+from kdsearch.search.sentences import percent
 
 Summary = Mapping[str, Any]
 
@@ -155,7 +156,7 @@ def _pair(values: Any) -> tuple[float, float] | None:
 
 def title(name: str, match: Mapping[str, Any]) -> str:
     """Return a run's name and the question it was asked."""
-    return f"{name}: {claim(match)} at {numbers.percent(match['confidence'])} confidence"
+    return f"{name}: {claim(match)} at {percent(match['confidence'])} confidence"
 
 
 def claim(match: Mapping[str, Any]) -> str:
@@ -163,7 +164,7 @@ def claim(match: Mapping[str, Any]) -> str:
     seeds = match.get("seeds", 1)
     recipe = f", by the recipe over {seeds} seeds," if seeds > 1 else ""
     if match.get("retain") is not None:
-        return f"{numbers.percent(match['retain'])} of the teacher's {match['metric']}{recipe}"
+        return f"{percent(match['retain'])} of the teacher's {match['metric']}{recipe}"
     width = numbers.width(match["margin"])
     return f"{match['metric']} within {width} points of the teacher{recipe}"
 
@@ -177,7 +178,7 @@ def notes(summary: Summary) -> list[str]:
         lines += [
             f"difference: student minus {_reference(match)} on confirm, in points.",
             f"bound: the true difference is at least ({AT_LEAST}) or at most ({AT_MOST}) this; "
-            f"one-sided, at {numbers.percent(match['confidence'])} confidence for all tested sizes "
+            f"one-sided, at {percent(match['confidence'])} confidence for all tested sizes "
             f"together. A match needs a {AT_LEAST} bound above {needed}.",
         ]
     if any(row.baseline is not None for row in listed):
@@ -194,7 +195,7 @@ def notes(summary: Summary) -> list[str]:
 
 def _reference(match: Mapping[str, Any]) -> str:
     kept = match.get("retain")
-    return "teacher" if kept is None else f"{numbers.percent(kept)} of the teacher"
+    return "teacher" if kept is None else f"{percent(kept)} of the teacher"
 
 
 def closing(summary: Summary) -> list[tuple[str, str]]:

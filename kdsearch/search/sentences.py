@@ -43,24 +43,31 @@ def confirm_reason(tested: ConfirmTested, rules: Rules, then: str) -> str:
 
 def measured(tested: ConfirmTested, rules: Rules) -> str:
     """Say the difference on confirm with the bound that decides."""
-    if rules.retain is not None:
-        shown, bar = "above the retained share", f"{rules.retain:.0%} to retain"
-        difference = f"{points(tested.difference)} {shown}"
-    else:
-        bar = f"margin {points(rules.bar)}"
-        difference = against_teacher(tested.difference)
+    difference = against_teacher(tested.difference, _reference(rules))
+    bar = "bar 0" if rules.retain is not None else f"margin {points(rules.bar)}"
     lower, upper = points(tested.lower_bound), points(tested.upper_bound)
     seeds = f" over {tested.seeds} seeds" if tested.seeds > 1 else ""
     items = f"{tested.items} confirm {'units' if tested.in_units else 'items'}"
     return f"{difference} on {items}{seeds}, bounds {lower} to {upper} ({bar})"
 
 
-def against_teacher(difference: float) -> str:
+def against_teacher(difference: float, reference: str = "the teacher") -> str:
     """Say a difference of scores in points."""
     if abs(difference) < 0.0005:
-        return "level with the teacher"
+        return f"level with {reference}"
     side = "above" if difference > 0 else "below"
-    return f"{100 * abs(difference):.1f} points {side} the teacher"
+    return f"{100 * abs(difference):.1f} points {side} {reference}"
+
+
+def percent(share: float) -> str:
+    """Write a share that the user chose, such as 95% or 97.5%, without rounding it."""
+    return f"{100 * share:.10g}%"
+
+
+def _reference(rules: Rules) -> str:
+    if rules.retain is None:
+        return "the teacher"
+    return f"{percent(rules.retain)} of the teacher's score"
 
 
 def points(share: float) -> str:
@@ -150,11 +157,13 @@ def _match(verdicts: Sequence[SizeVerdict], tests: Sequence[ConfirmTested], rule
         (position, verdict) for position, verdict in enumerate(verdicts) if verdict.proves_a_match
     )
     test = next(test for test in tests if test.size == match.size)
-    found = "the smallest student found to match its teacher"
+    claim = "match" if rules.retain is None else f"keep {percent(rules.retain)} of"
+    found = f"the smallest student found to {claim} its teacher"
     if test.seeds > 1:
-        found = "the smallest size whose recipe was found to match the teacher"
+        found = f"the smallest size whose recipe was found to {claim} the teacher"
+    score = "" if rules.retain is None else "'s score"
     return (
-        f"{match.size} is {found} with {rules.confidence:.0%} confidence: "
+        f"{match.size} is {found}{score} with {percent(rules.confidence)} confidence: "
         f"{measured(test, rules)}{_below(verdicts, position)}"
     )
 

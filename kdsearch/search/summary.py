@@ -25,6 +25,7 @@ from kdsearch.search.cost import Ledger
 from kdsearch.search.ledger import reuse_warning
 from kdsearch.search.power import smallest_supported_margin
 from kdsearch.search.rules import Outcome, Verdict
+from kdsearch.search.sentences import percent
 from kdsearch.search.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -278,7 +279,7 @@ def _margin_warnings(facts: _Facts) -> Iterable[str]:
     if kept is not None and facts.teacher:  # what it allows an equal student to lose
         margin = (1.0 - kept) * facts.teacher.score
     if margin is not None and observed is not None and margin < observed:
-        asked = "" if kept is None else f" that retaining {kept:.0%} allows"
+        asked = "" if kept is None else f" that retaining {percent(kept)} allows"
         yield (
             f"the {facts.plan['splits']['confirm']:,} confirm items support no margin below "
             f"{100 * observed:.1f} points at the disagreement seen on dev: a student equal to the "

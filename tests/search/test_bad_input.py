@@ -93,6 +93,14 @@ def test_a_teacher_below_every_student_is_matched_by_the_smallest() -> None:
     assert "3.0 points above the teacher" in policy.sentence()
 
 
+def test_a_share_to_retain_is_said_as_it_was_asked() -> None:
+    policy = Policy(SIZES, replace(RULES, margin=None, retain=0.975))
+    drive(policy, ladder(*[0.0] * 7), LEVEL)
+    sentence = policy.sentence()
+    assert sentence.startswith("A is the smallest student found to keep 97.5% of its teacher's")
+    assert "points above 97.5% of the teacher's score on 2000 confirm items" in sentence
+
+
 def test_equal_sizes_are_told_apart_by_their_place() -> None:
     policy = Policy([SizeCost(name, 5.0, 1000) for name in "ABC"], RULES)
     script: Script = {(name, 0): -0.2 if name == "A" else 0.0 for name in "ABC"}
