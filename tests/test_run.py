@@ -11,7 +11,8 @@ from benchmarks.audit import audit
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmTested, TrialFinished
 from kdsearch.local import run_locally
-from kdsearch.run import resume, run
+from kdsearch.plugin import Example
+from kdsearch.run import guesses_of, resume, run
 from kdsearch.search.journal import read
 from kdsearch.spec.loading import load_spec
 
@@ -27,7 +28,7 @@ SHORT = (
     "ladder.sizes={small: {d_model: 16, d_ff: 32, layers: 1, heads: 2}}",
     "train={learning_rate: 1e-3, max_steps: 3}",
     "losses.soft_labels={weight: {uniform: [0.5, 2.0]}}",
-    "search.configurations_per_size=1",
+    "search={configurations_per_size: 1, strategy: descend}",
     "match={metric: overlap, margin: 0.9}",
 )
 """Nothing is learnt, and everything within 90 points of the teacher matches it."""
@@ -129,6 +130,13 @@ def test_a_run_grows_and_says_what_is_exploratory(
     assert "tiny matched in an exploratory test" in summary["sentence"]
     assert resume(folder, run_locally) == summary
     assert audit(folder) == ([], 2)
+
+
+def test_a_teacher_is_compared_with_guessing_on_one_item_of_each_unit() -> None:
+    dev = [Example(str(at), "?", at % 2, choices=("a", "b"), unit=f"u{at // 2}") for at in range(6)]
+    guesses = guesses_of(dev[:1], dev)
+    assert guesses.items == [0, 2, 4]
+    assert (guesses.majority_right, guesses.choices) == ([1.0] * 3, [2] * 3)
 
 
 def test_a_second_run_is_told_of_the_first(
