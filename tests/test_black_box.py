@@ -11,10 +11,11 @@ from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 from kdsearch.distill.students import byte_tokenizer, random_model
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import DataError, RunError
-from kdsearch.events import ConfirmOpened, Event, TeacherReady
+from kdsearch.events import ConfirmOpened, Event, TeacherReady, TrialFinished
 from kdsearch.local import run_locally
 from kdsearch.plan import make_plan
 from kdsearch.plugin import Student
+from kdsearch.plugin.host import Host
 from kdsearch.report.plans import plan_lines, plan_rows
 from kdsearch.run import resume, run
 from kdsearch.search.journal import read
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from kdsearch.events import Record
     from kdsearch.plugin import Example
-    from kdsearch.plugin.host import Host
     from kdsearch.spec.models import SearchSpec
 
     Given = Callable[..., SearchSpec]
@@ -167,6 +167,65 @@ def test_a_models_own_answers_are_learned_with_and_without_its_logits(
         if isinstance(r.event, TeacherReady)
     )
     assert ready.flops["signals"] > 2 * ready.flops["evaluation"] * 109 / 60
+
+
+SIGNS = """
+from toy_domain import *
+
+class Sign(Toy):
+    name = "sign"
+    answer = Answer.LABEL
+
+    def load(self, options):
+        for number in range(-100, 100):
+            yield Example(str(number), str(number), int(number < 0), choices=("plus", "minus"))
+
+    def format(self, example, options):
+        return Prompt(example.choices[example.answer], example.question, choices=example.choices)
+
+    def score(self, predictions, examples):
+        pairs = zip(predictions, examples, strict=True)
+        return Scores({"accuracy": [float(p.choice == e.answer) for p, e in pairs]})
+
+@hookimpl
+def kdsearch_domains():
+    return [Sign()]
+"""
+
+
+@pytest.mark.parametrize("teacher", ["black box", "model"])
+def test_scores_of_options_are_learned(
+    teacher: str, toy_spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(toy_spec.parent)
+    (tmp_path / "sign.py").write_text(SIGNS)
+    host, file = Host([tmp_path / "sign.py"]), tmp_path / "answers.jsonl"
+    given = [
+        {"id": example.id, "choice": example.answer, "scores": [-3.0 * int(example.answer), -1.0]}
+        for example in host.domain("sign").load(None)
+    ]
+    overrides = [
+        "domain.name=sign",
+        "splits={dev: 50, confirm: 50}",
+        "losses={choice_scores: {}}",
+        "train={batch_size: 16, max_steps: 30, learning_rate: 1e-2}",
+        "search.configurations_per_size=1",
+        SMALL,
+    ]
+    if teacher == "black box":
+        file.write_text("\n".join(map(json.dumps, given)))
+        overrides.append(f"teachers=[{{predictions: {file}}}]")
+    spec = load_spec(toy_spec, host, overrides)
+    summary = run(spec, host, tmp_path / "run", run_locally, force=True)
+    assert summary["trials"]["failed"] == 0, summary["failures"]
+    ended = [r.event for r in read(tmp_path / "run" / "journal.jsonl")]
+    baseline, distilled = (e for e in ended if isinstance(e, TrialFinished))
+    assert distilled.flops["training"] > 2.5 * baseline.flops["training"]  # of options too
+    if teacher == "black box":
+        assert distilled.score > 0.9 > (distilled.untrained_score or 0.0)
+        file.write_text("\n".join(json.dumps({**line, "scores": []}) for line in given))
+        with pytest.raises(DataError, match="of 100 items have no scores, the first is"):
+            make_plan(spec, host)
 
 
 def test_cut_questions_are_counted_and_warned_of(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import datasets
 
+from kdsearch.distill.choices import collate_options, pad_scores
 from kdsearch.distill.passes import collate
 from kdsearch.errors import DataError, SpecError
 
@@ -42,6 +43,17 @@ class Rows:
     def tokens(self) -> int:
         """Source and target tokens of all rows."""
         return sum(map(len, self.sources)) + sum(map(len, self.targets))
+
+    @property
+    def option_tokens(self) -> int:
+        """Tokens of the passes that options take; none where each option is one token."""
+        if all(len(ids) == 1 for options in self.choices for ids in options):
+            return 0
+        return sum(
+            len(source) + len(ids)
+            for source, options in zip(self.sources, self.choices, strict=True)
+            for ids in options
+        )
 
     def keys(self) -> list[bytes]:
         """Return the key of every row, for what is stored of it."""
@@ -247,7 +259,8 @@ class Collator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return a batch of `collate` and, by signal, `signals`.
 
-        With signals, each row names its place in the store as `signal_row`.
+        With signals, each row names its place in the store as `signal_row`. A row may bring its
+        own `choice_scores` with the `choices` that they are of.
         """
         batch: dict[str, Any] = collate(
             [row["input_ids"] for row in rows],
@@ -257,4 +270,13 @@ class Collator:
         )
         if self.signals is not None:
             batch["signals"] = self.signals.gather([row["signal_row"] for row in rows])
+        if "choice_scores" in rows[0]:
+            given = pad_scores([row["choice_scores"] for row in rows])
+            batch["signals"] = {**batch.get("signals", {}), "choice_scores": given}
+            batch["options"] = collate_options(
+                [row["input_ids"] for row in rows],
+                [row["choices"] for row in rows],
+                self.padding,
+                causal=self.causal,
+            )
         return batch

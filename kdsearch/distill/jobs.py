@@ -42,7 +42,7 @@ from kdsearch.facts import facts_of_config, facts_of_folder
 from kdsearch.plugin import Example, Shapes, Signal, Student
 from kdsearch.search.graded import paired_figures
 from kdsearch.spec.models import Settings, Training, settings_hash
-from kdsearch.spec.parts import ANSWER_SIGNALS
+from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
 from kdsearch.splits import units_of
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -144,7 +144,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
             where=f"ladder {workspace.spec.ladder.kind}",
         )
     _to_device(student.model)
-    taught = Signal.TEXT in workspace.needs(settings)
+    needs = workspace.needs(settings)
+    taught = Signal.TEXT in needs
     rows, dev = workspace.rows("train", student, taught=taught), workspace.rows("dev", student)
     domain, metric = workspace.parts.domain, workspace.spec.match.metric
     teacher = read_scores(workspace.teacher_root / "dev.jsonl")
@@ -170,18 +171,20 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
 
     untrained = judged()[0].mean
     model = _objective(workspace, student, settings.losses)
-    _fit(workspace, model, rows, settings.training, job, tell, folder / "training")
+    _fit(workspace, model, rows, settings.training, job, tell, folder / "training", needs)
     answers, scores = judged()
     student.model.save_pretrained(folder / "student")
     student.tokenizer.save_pretrained(folder / "student")
     answers.write(folder / "dev.jsonl")
     facts = facts_of_folder(folder / "student")
+    options = rows.option_tokens if Signal.CHOICE_SCORES in needs else 0
+    trained = _tokens_trained(rows, settings.training) * (1.0 + options / rows.tokens)
     result = {
         **scores,
         "untrained_score": untrained,
         "settings_hash": settings_hash(settings),
         "flops": {
-            "training": 6.0 * facts.compute_parameters * _tokens_trained(rows, settings.training),
+            "training": 6.0 * facts.compute_parameters * trained,
             "evaluation": 2.0 * facts.compute_parameters * dev.tokens * evaluations,
         },
         "seconds": time.monotonic() - started,
@@ -270,7 +273,7 @@ def _objective(
         loss = workspace.host.loss(name)
         config = workspace.loss_config(name, given)
         terms[name] = Term(loss.build(config, shapes), given["weight"])
-        hidden = hidden or Signal.HIDDEN_STATES in loss.needs
+        hidden = hidden or Signal.HIDDEN_STATES in needs_of(loss, config)
     return DistillationModel(student.model, terms, hidden=hidden)
 
 
@@ -282,12 +285,15 @@ def _fit(
     job: Mapping[str, Any],
     report: Report,
     folder: Path,
+    needs: frozenset[Signal] = frozenset(),
 ) -> None:
-    """Train a model on rows, with the teacher's signals if a term needs them."""
-    needed = any(set(workspace.host.loss(n).needs) - ANSWER_SIGNALS for n in model.weights)
+    """Train a model on rows, with the teacher's signals that its terms need."""
     store = None
     columns: dict[str, Any] = {}
-    if needed:
+    if Signal.CHOICE_SCORES in needs:
+        columns["choices"] = rows.choices
+        columns["choice_scores"] = workspace.taught_scores(rows)
+    if needs - ANSWER_SIGNALS:
         named = json.loads((workspace.signal_folder / "store.json").read_text(encoding="utf8"))
         store = SignalStore(workspace.signal_folder / named["file"], named["teacher"])
         columns["signal_row"] = store.rows_of(rows.keys())

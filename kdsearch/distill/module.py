@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from kdsearch.distill.choices import option_scores
 from kdsearch.distill.passes import IGNORED, forward, source_mask
 from kdsearch.plugin import LossInputs, TopLogits
 
@@ -62,6 +63,7 @@ class DistillationModel(nn.Module):
         self,
         window_counts: Mapping[str, Tensor],
         signals: Mapping[str, Any] | None = None,
+        options: Mapping[str, Tensor] | None = None,
         num_items_in_batch: Tensor | None = None,
         **batch: Tensor,
     ) -> dict[str, Any]:
@@ -70,6 +72,7 @@ class DistillationModel(nn.Module):
         Args:
             window_counts: `target_tokens`, `source_tokens`, `examples` of the window.
             signals: By signal name, as a store gathers them.
+            options: As `choices.collate_options` makes them, where a term scores options.
             num_items_in_batch: The Trainer's own count; the window's counts are used instead.
             batch: As `passes.collate` makes it.
         """
@@ -77,6 +80,7 @@ class DistillationModel(nn.Module):
         given = dict(signals or {})
         if "top_logits" in given:
             given["top_logits"] = _top_logits(**given["top_logits"])
+        scores = option_scores(self.student, outputs.logits, options) if options else None
         inputs = LossInputs(
             student_logits=outputs.logits,
             labels=batch["labels"],
@@ -87,6 +91,7 @@ class DistillationModel(nn.Module):
             window_counts=window_counts,
             step=self.step,
             total_steps=self.total_steps,
+            choice_scores=scores,
         )
         terms = {name: head(inputs) for name, head in self.heads.items()}
         loss = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()

@@ -12,6 +12,7 @@ from kdsearch.distill.data import Rows, encode
 from kdsearch.distill.evaluate import read_predictions
 from kdsearch.distill.signals import SignalRequest
 from kdsearch.distill.students import byte_tokenizer, load_tokenizer
+from kdsearch.errors import DataError
 from kdsearch.facts import ModelFacts
 from kdsearch.plugin import Signal, Size, Student
 from kdsearch.plugin.host import Host
@@ -21,7 +22,7 @@ from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
 from kdsearch.splits import Assigned, assign, load_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from kdsearch.plugin import Prediction
     from kdsearch.spec.models import Settings
@@ -134,6 +135,22 @@ class Workspace:
         """The teacher's answers to train, by id; there once the teacher is prepared."""
         return {answer.id: answer for answer in read_predictions(self.taught_file)}
 
+    def taught_scores(self, rows: Rows) -> list[Sequence[float]]:
+        """Return the teacher's scores of the options of each row.
+
+        Raises:
+            DataError: If there are none: the domain's prompts give no options to score.
+        """
+        scores = [self.taught[example.id].scores for example in rows.examples]
+        for example, known, choices in zip(rows.examples, scores, rows.choices, strict=True):
+            if not choices or len(known) != len(choices):
+                raise DataError(
+                    f"the prompt of '{example.id}' gives no options that the teacher has scored",
+                    where=f"domain {self.parts.domain.name}",
+                    fix="leave out losses that need choice_scores",
+                )
+        return list(scores)
+
     def needs(self, settings: Settings) -> frozenset[Signal]:
         """Return the teacher's signals that a trial reads."""
         losses = (
@@ -168,15 +185,15 @@ class Workspace:
 
         A loss that reads hidden states of one stack says which by a `stack` in its options.
         """
-        logits, stacks = False, set[str]()
+        needs, stacks = self.parts.needs, set[str]()
         for name, term in self.spec.stage.losses.items():
-            needs = self.host.loss(name).needs
-            logits = logits or Signal.TOP_LOGITS in needs
-            if Signal.HIDDEN_STATES in needs:
+            if Signal.HIDDEN_STATES in self.host.loss(name).needs:
                 options = self.host.loss(name).Config(**_fixed(term.rest))
                 named = getattr(options, "stack", None)
                 stacks |= {str(named)} if named else set(STACKS)
-        return SignalRequest(logits, tuple(sorted(stacks)))
+        if Signal.HIDDEN_STATES in needs and not stacks:  # needed by a loss's options alone
+            stacks = set(STACKS)
+        return SignalRequest(Signal.TOP_LOGITS in needs, tuple(sorted(stacks)))
 
 
 def _fixed(options: Mapping[str, Any]) -> dict[str, Any]:

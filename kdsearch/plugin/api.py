@@ -197,7 +197,7 @@ class LossInputs:
     student_logits: Tensor
     """(batch, target, vocabulary): the prediction *of* each target token."""
     labels: Tensor
-    """(batch, target): gold token ids, -100 where padded."""
+    """(batch, target): token ids to learn, gold or the teacher's; -100 where padded."""
     target_mask: Tensor
     """(batch, target): true at real target tokens, read off the labels."""
     source_mask: Tensor
@@ -210,6 +210,9 @@ class LossInputs:
     """`target_tokens`, `source_tokens`, `examples` of the whole accumulation window."""
     step: int
     total_steps: int
+    choice_scores: Tensor | None = None
+    """(batch, options): the student's log-likelihood of each option, -inf where there is none; only
+    for losses that need the teacher's."""
 
 
 @runtime_checkable

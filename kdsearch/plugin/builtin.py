@@ -62,6 +62,13 @@ class HiddenMseConfig(Options):
     """Compare directions: states are divided by their norm over the width."""
 
 
+class ChoiceScoresConfig(Options):
+    """Divergence from the teacher over the options of each question."""
+
+    temperature: float = Field(default=1.0, gt=0.0)
+    """Softens both distributions; value and gradient are scaled by its square."""
+
+
 @dataclass(frozen=True)
 class NamedLoss:
     """A loss term whose module is imported when it is built."""
@@ -82,15 +89,23 @@ class NamedLoss:
 def kdsearch_losses() -> list[Loss]:
     """Offer the core's loss terms."""
     home = "kdsearch.distill.losses"
-    none, logits, hidden = (
+    none, logits, hidden, choices = (
         frozenset[Signal](),
         frozenset({Signal.TOP_LOGITS}),
         frozenset({Signal.HIDDEN_STATES}),
+        frozenset({Signal.CHOICE_SCORES}),
     )
     return [
         NamedLoss("answer_ce", "1", AnswerCeConfig, none, f"{home}:AnswerCe"),
         NamedLoss("soft_labels", "1", SoftLabelsConfig, logits, f"{home}:SoftLabels"),
         NamedLoss("hidden_mse", "1", HiddenMseConfig, hidden, f"{home}:HiddenMse"),
+        NamedLoss(
+            "choice_scores",
+            "1",
+            ChoiceScoresConfig,
+            choices,
+            "kdsearch.distill.choices:ChoiceScores",
+        ),
     ]
 
 

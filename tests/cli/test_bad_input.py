@@ -75,8 +75,7 @@ def searched(
         ),
         (
             ["prompt={max_tokens: 1, truncate: question}"],
-            " tokens and nothing left to cut; prompt.max_tokens is 1 (raise "
-            "prompt.max_tokens)",
+            " tokens and nothing left to cut; prompt.max_tokens is 1 (raise prompt.max_tokens)",
         ),
         (
             ["domain.name=either"],

@@ -88,3 +88,11 @@ def test_the_baseline_learns_gold(toy_spec: Path, toy_host: Host) -> None:
     loss = "losses={answer_ce: {labels: teacher, label_smoothing: 0.1}}"
     stage = load_spec(toy_spec, toy_host, [loss, "train.learning_rate=1e-3"]).stage
     assert stage.baseline({}).losses == {"answer_ce": {"label_smoothing": 0.1, "weight": 1.0}}
+
+
+def test_scores_of_options_need_options(toy_spec: Path, toy_host: Host) -> None:
+    told = fault(toy_spec, toy_host, GIVEN, "losses={choice_scores: {}}")
+    assert told == (
+        "--set losses={choice_scores: {}}: loss 'choice_scores' compares options, and domain 'toy' "
+        "has none"
+    )
