@@ -12,8 +12,10 @@ import click
 import pytest
 
 from kdsearch.cli import main
-from kdsearch.plugin.api import Prediction
+from kdsearch.plugin.api import Example, Prediction
 from kdsearch.plugin.host import Host
+from kdsearch.predictions import Predictions
+from kdsearch.spec.document import parse_document
 from kdsearch.spec.loading import load_spec
 
 if TYPE_CHECKING:
@@ -74,3 +76,20 @@ def test_the_domain_loads_words_and_judges(tmp_path: Path, plugin: Path) -> None
     assert (prompt.target, prompt.choices) == ("delivery", ("billing", "delivery", "returns"))
     scores = domain.score([Prediction("7", "delivery", choice=1)], [example])
     assert scores.per_item == {"accuracy": [1.0]}
+
+
+def test_the_answers_of_a_black_box_are_read(tmp_path: Path, plugin: Path) -> None:
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(blocks("json")[0], encoding="utf8")
+    teams = ("billing", "delivery", "returns")
+    asked = [Example(f"t{number}", "?", 0, choices=teams) for number in (1, 2, 3)]
+    read = Predictions(answers).of([*asked, Example("t4", "When?", "in 1914")])
+    assert [answer.choice for answer in read] == [0, 2, 1, None]
+    assert read[-1].text == "in 1914"
+
+
+def test_the_spec_of_a_black_box_is_valid(tmp_path: Path, plugin: Path) -> None:
+    first, second = (parse_document(text, "README").data for text in blocks("yaml"))
+    file = tmp_path / "tickets.json"  # JSON is YAML
+    file.write_text(json.dumps({**first, **second}), encoding="utf8")
+    assert load_spec(file, Host([plugin])).stage.teachers[0].predictions == "answers.jsonl"
