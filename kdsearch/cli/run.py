@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kdsearch.cli.interrupts import interruptible
 from kdsearch.cli.options import (
     address_option,
     display_option,
@@ -65,11 +66,13 @@ def run(
     Exit codes: 0 a student matched, 1 none did, 2 the spec or its data are wrong, 3 a plugin
     problem, 4 none matched and trials failed, 130 interrupted.
     """
+    from kdsearch.cluster.launch import check_cluster
     from kdsearch.run import run as carry_out
     from kdsearch.spec.loading import load_spec
 
     host = make_host(plugin_files, strict=strict)
     spec = load_spec(spec_file, host, overrides)
+    check_cluster(spec.resources, address)
     folder = run_directory or Path("runs") / f"{spec.name}-{datetime.now():%Y%m%d-%H%M%S}"
 
     def search(printer: Printer) -> dict[str, Any]:
@@ -132,7 +135,7 @@ def _carried_out(
     journal = folder / "journal.jsonl"
     known = read(journal) if past and journal.exists() else ()
     try:
-        with printer_for(display, past=known) as printer:
+        with interruptible(), printer_for(display, past=known) as printer:
             summary = search(printer)
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
-from kdsearch.cluster.session import ray_session
+from kdsearch.cluster.session import check_address, ray_session
 from kdsearch.errors import RunError
 
 if TYPE_CHECKING:
@@ -16,6 +17,20 @@ if TYPE_CHECKING:
 
 GPU_SHARES = (0.125, 0.25, 0.5, 1.0)
 """Fractions are rounded up to one of these: workers are reused only between equal shapes."""
+
+
+def check_cluster(resources: Resources, address: str | None = None) -> None:
+    """Refuse what can be known to be impossible before a cluster is there.
+
+    Raises:
+        RunError: If nothing listens at the address, or this machine has too few cores for a trial.
+    """
+    if address is not None:
+        check_address(address)
+    else:
+        count_slots(
+            [{"Alive": True, "Resources": {"CPU": os.cpu_count() or 1}}], {"CPU": resources.cpus}
+        )
 
 
 def run_jobs(

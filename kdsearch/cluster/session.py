@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+import signal
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +33,10 @@ LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 OBJECT_STORE_BYTES = 200_000_000
 """Jobs and results are small: models and signals pass through the run directory."""
+
+
+PROBE_SECONDS = 5.0
+"""Ray itself tries for minutes, and says so in its own words."""
 
 
 def ray_module(*, local: bool = False) -> Any:
@@ -59,17 +66,53 @@ def ray_session(address: str | None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    quiet = {"logging_level": logging.ERROR, "log_to_driver": False}
-    if address is None:
-        ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
-    else:
-        try:
-            ray.init(address=address, **quiet)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise RunError(
-                f"no Ray cluster answers: {error}", where=address, fix="see `ray status`"
-            ) from error
+    # Trials' faults, dead workers too, are told by the journal: Ray would print their tracebacks.
+    quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
+    with _own_signals():
+        if address is None:
+            ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+        else:
+            check_address(address)
+            try:
+                ray.init(address=address, **quiet)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                raise _no_cluster(address, error) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def check_address(address: str) -> None:
+    """Refuse an address with a port at which nothing listens.
+
+    Raises:
+        RunError: If so.
+    """
+    place = re.fullmatch(r"(?:ray://)?\[?(.+?)\]?:(\d+)", address)
+    if place is None:  # such as `auto`, which Ray looks up
+        return
+    host, port = place.groups()
+    try:
+        socket.create_connection((host, int(port)), timeout=PROBE_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> RunError:
+    return RunError(f"no Ray cluster answers: {error}", where=address, fix="see `ray status`")
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep our answer to SIGTERM, if we have one: Ray sets its own, which exits without a word."""
+    answer = signal.getsignal(signal.SIGTERM)
+    if not callable(answer):
+        yield
+        return
+    try:
+        yield
+    except SystemExit as ended:  # Ray's answer, while it was the one
+        raise KeyboardInterrupt from ended
+    finally:
+        signal.signal(signal.SIGTERM, answer)

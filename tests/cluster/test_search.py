@@ -92,3 +92,53 @@ def test_an_existing_run_directory_is_never_overwritten(
     assert ended.exit_code == 2
     assert f"kdsearch resume {folder}" in ended.stderr
     assert (folder / "journal.jsonl").read_bytes() == before
+
+
+DEADLY = """
+import os, signal
+from pathlib import Path
+from kdsearch.plugin import API, Options, hookimpl
+
+KDSEARCH_API = API
+
+class Deadly:
+    name, version, Config, needs = "deadly", "1", Options, ()
+
+    def build(self, config, shapes):
+        import torch
+
+        class Once(torch.nn.Module):
+            def forward(self, inputs):
+                seen = Path(__file__).with_suffix(".seen")
+                if not seen.exists():
+                    seen.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return 0.0 * inputs.student_logits.sum()
+
+        return Once()
+
+@hookimpl
+def kdsearch_losses():
+    return [Deadly()]
+"""
+
+
+def test_a_killed_worker_is_replaced_and_a_terminated_search_says_how_to_go_on(
+    begin: Callable[..., Any], search: list[object], tmp_path: Path
+) -> None:
+    plugin, folder = tmp_path / "deadly.py", tmp_path / "ended"
+    plugin.write_text(DEADLY)
+    options = ["--plugin", plugin, "--set", "losses.deadly={weight: 1}", "--run-dir", folder]
+    driver = begin(*search, *options)
+    told = []
+    for line in driver.stderr:
+        told.append(line)
+        if "c0-s0  finished in " in line:
+            break
+    assert plugin.with_suffix(".seen").exists()
+    driver.send_signal(signal.SIGTERM)
+    told += driver.communicate()[1].splitlines(keepends=True)
+    assert driver.returncode == 130
+    assert told[-1] == f"continue with: kdsearch resume {folder}\n"
+    ours = ("\n", "interrupted")
+    assert all(line[2] == ":" or line.startswith(ours) for line in told[:-1]), "".join(told)

@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from kdsearch.cluster.launch import check_cluster
+from kdsearch.cluster.session import check_address
+from kdsearch.errors import RunError
+from kdsearch.spec.models import Resources
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_an_address_where_nothing_listens_is_refused_at_once(form: str) -> None:
+    address = form.format(free_port())
+    with pytest.raises(RunError, match="no Ray cluster answers") as caught:
+        check_cluster(Resources(), address)
+    assert caught.value.where == address
+
+
+def test_an_address_that_answers_or_that_ray_looks_up_is_left_to_ray() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        check_address(f"127.0.0.1:{server.getsockname()[1]}")
+    check_address("auto")
+
+
+def test_a_trial_that_no_machine_could_hold_is_refused_before_a_cluster_starts() -> None:
+    with pytest.raises(RunError, match="a trial asks for 100000 CPU") as caught:
+        check_cluster(Resources(cpus=100_000))
+    assert caught.value.where == "resources"
+    check_cluster(Resources())
