@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdsearch.errors import DataError, KdsearchError, PluginError
+from kdsearch.errors import DataError, KdsearchError, PluginError, SpecError
 from kdsearch.facts import (
     BYTE_VOCABULARY,
     ModelFacts,
@@ -31,6 +31,7 @@ from kdsearch.search.ledger import Opening, earlier_openings, reuse_warning
 from kdsearch.search.policy import Rules, SizeCost
 from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
 from kdsearch.search.tpe import STARTUP, require_optuna
+from kdsearch.spec.models import Precision
 from kdsearch.spec.parts import ANSWER_SIGNALS, Parts, resolve_parts
 from kdsearch.spec.space import Configuration, Sampler, draw
 from kdsearch.splits import Assigned, assign, fingerprint, independent, load_examples
@@ -237,6 +238,7 @@ def make_plan(
         but: The planned run's own directory.
 
     Raises:
+        SpecError: If the precision does not suit the models.
         ModelError: If the teacher's folder is none.
         DataError: If the data, or a black box's answers to them, are malformed or too few.
     """
@@ -261,6 +263,7 @@ def make_plan(
         if runs is not None:
             openings = earlier_openings(fingerprint(assigned.confirm), runs, but=but)
     plan = Plan(spec, parts, teacher, sizes, drawn, counts, units, tuple(openings))
+    _check_precision(plan)
     return replace(plan, warnings=(*unread, *_warnings(plan)))
 
 
@@ -282,6 +285,18 @@ def teacher_facts(spec: SearchSpec, parts: Parts) -> ModelFacts:
     measures = ScratchSize(**source.scratch.model_dump(exclude={"family"}))
     config = scratch_model_config(source.scratch.family, measures, vocabulary)
     return facts_of_config(config, head_tied=True)
+
+
+def _check_precision(plan: Plan) -> None:
+    """Refuse fp16 where T5 models train: their activations overflow it."""
+    tuning, family = plan.spec.stage.teachers[0].fine_tune, plan.teacher.family
+    students = getattr(plan.parts.ladder_config, "family", family)
+    for where, precision, trained in (
+        ("teachers.0.fine_tune.precision", tuning and tuning.precision, family),
+        ("train.precision", plan.settings[0].training.precision, students),
+    ):
+        if precision is Precision.FP16 and trained == "t5":
+            raise SpecError("fp16 overflows in T5 models", where=where, fix="use bf16")
 
 
 def _sizes(spec: SearchSpec, parts: Parts, teacher: ModelFacts) -> tuple[Size, ...]:

@@ -84,7 +84,12 @@ def run(
         )
     spec = absolute_paths(spec, resolve_parts(spec, host))
     search = _Search(spec, host, run_directory)
-    run_directory.mkdir(parents=True)
+    try:
+        run_directory.mkdir(parents=True)
+    except OSError as error:
+        raise RunError(
+            f"the run directory cannot be made: {error.strerror}", where=str(run_directory)
+        ) from error
     return search.carry_out(executor, search.manifest(force=force), sinks=sinks, resumed=False)
 
 

@@ -246,3 +246,10 @@ def test_a_plan_is_plain_data(plan: Planner) -> None:
     text = json.dumps(plan().to_json(), allow_nan=False)
     assert set(json.loads(text)) >= {"name", "teacher", "match", "sizes", "splits", "cost"}
     assert replace(plan(), warnings=()).to_json()["warnings"] == []
+
+
+@pytest.mark.parametrize("where", ["train.precision", "teachers.0.fine_tune.precision"])
+def test_half_precision_is_refused_for_t5(plan: Planner, where: str) -> None:
+    with pytest.raises(SpecError, match="fp16 overflows in T5") as caught:
+        plan(f"{where}=fp16")
+    assert caught.value.where == where

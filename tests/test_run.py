@@ -151,3 +151,11 @@ def test_a_second_run_is_told_of_the_first(
         if isinstance(record.event, ConfirmTested)
     ]
     assert not tested[0].exploratory
+
+
+def test_a_run_directory_that_cannot_be_made_is_the_users_fault(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match="cannot be made: Not a directory"):
+        search(tmp_path / "file" / "run")
