@@ -149,4 +149,6 @@ def _carried_out(
 
         print_table(summary_table(summary))
         click.echo(f"kept in {folder}", err=True)
+        if (folder / "failures").is_dir():
+            click.echo(f"tracebacks of what failed are in {folder / 'failures'}", err=True)
     return exit_code(summary)

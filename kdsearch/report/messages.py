@@ -90,7 +90,9 @@ def message(event: Event, state: RunState) -> str | None:
         case ConfirmTested():
             return _confirm_tested(event)
         case RunFinished():
-            return f"{rows.OUTCOMES.get(event.outcome, event.outcome)}: {event.sentence}"
+            outcome = rows.OUTCOMES.get(event.outcome, event.outcome)
+            said = event.sentence.lower().startswith(f"{outcome}: ")
+            return event.sentence if said else f"{outcome}: {event.sentence}"
     return None
 
 

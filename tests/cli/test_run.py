@@ -113,6 +113,14 @@ def test_a_run_without_a_directory_is_named_by_spec_and_time(
     assert "toy: accuracy within 10.0 points" in ended.stdout
 
 
+def test_the_place_of_tracebacks_is_told(
+    kd: Kd, carried: Carried, toy_spec: Path, toy_plugin: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "failures").mkdir()
+    ended = kd("run", toy_spec, "--plugin", toy_plugin, "--run-dir", tmp_path)
+    assert f"tracebacks of what failed are in {tmp_path / 'failures'}" in ended.stderr
+
+
 def test_a_faulty_spec_never_reaches_the_run(
     kd: Kd, carried: Carried, toy_spec: Path, toy_plugin: Path
 ) -> None:

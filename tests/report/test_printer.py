@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kdsearch.events import Record, RunStarted, TrialFinished, TrialProgress
+from kdsearch.events import Record, RunFinished, RunStarted, TrialFinished, TrialProgress
 from kdsearch.report.messages import ProgressGate
 from kdsearch.report.printer import printer_for
 
@@ -33,6 +33,19 @@ def until(records: list[Record], kind: type, occurrence: int) -> list[Record]:
     """Return the records up to an occurrence of an event."""
     places = [place for place, record in enumerate(records) if isinstance(record.event, kind)]
     return records[: places[occurrence - 1] + 1]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sentence", "line"),
+    [
+        ("match", "It does.", "match: It does."),
+        ("undecided", "Undecided: why.", "Undecided: why."),
+        ("no_match", "None does.", "no match: None does."),
+    ],
+)
+def test_the_outcome_is_said_once(outcome: str, sentence: str, line: str) -> None:
+    record = Record(0, 0.0, RunFinished(outcome=outcome, sentence=sentence))
+    assert printed("plain", [record]) == f"00:00  {line}\n"
 
 
 @pytest.mark.parametrize(
