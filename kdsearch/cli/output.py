@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,5 +25,9 @@ def print_table(table: RenderableType) -> None:
     """Print a table in colour on a terminal, and plain elsewhere."""
     from rich.console import Console
 
-    width = None if sys.stdout.isatty() else PIPE_WIDTH
-    Console(file=sys.stdout, width=width, highlight=False).print(table)
+    if sys.stdout.isatty():
+        Console(file=sys.stdout, highlight=False).print(table)
+        return
+    drawn = StringIO()
+    Console(file=drawn, width=PIPE_WIDTH, highlight=False).print(table)
+    click.echo("\n".join(line.rstrip() for line in drawn.getvalue().splitlines()))
