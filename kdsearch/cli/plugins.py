@@ -29,7 +29,10 @@ def plugins(
     context: click.Context, as_json: bool, plugin_files: tuple[Path, ...], strict: bool
 ) -> None:
     """List what the plugins offer, show or check it."""
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is not None:
+        if as_json or plugin_files or strict:
+            raise click.UsageError(f"options come after `plugins {context.invoked_subcommand}`")
+    else:
         _list(make_host(plugin_files, strict=strict, quiet=as_json), as_json=as_json)
 
 

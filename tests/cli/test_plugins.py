@@ -27,6 +27,7 @@ def test_plugins_alone_lists(kd: Kd, toy_plugin: Path) -> None:
     assert alone.stdout == listed.stdout
     assert "soft_labels" in alone.stdout
     assert "toy_evaluate" in alone.stdout
+    assert not any(line.endswith(" ") for line in alone.stdout.splitlines())
 
 
 def test_the_list_as_data(kd: Kd, toy_plugin: Path) -> None:
@@ -61,6 +62,12 @@ def test_show_of_an_unknown_name(kd: Kd) -> None:
     ended = kd("plugins", "show", "soft_label")
     assert ended.exit_code == 2
     assert "did you mean 'soft_labels'?" in ended.stderr
+
+
+def test_options_before_a_subcommand_are_refused_and_not_lost(kd: Kd, broken: Path) -> None:
+    ended = kd("plugins", "--plugin", broken, "check")
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith("error: options come after `plugins check`")
 
 
 def test_check_of_sound_plugins(kd: Kd, toy_plugin: Path) -> None:
