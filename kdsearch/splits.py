@@ -107,7 +107,7 @@ def _checked(examples: Iterable[Example], domain: str) -> list[Example]:
     found = []
     for example in examples:
         if not isinstance(example, Example) or not isinstance(example.id, str):
-            fault = f"load yielded {example!r:.80}, no Example whose id is text"
+            fault = f"load yielded {example!r:.80}; an Example whose id is text was expected"
             raise PluginError(fault, where=f"domain '{domain}'")
         where = f"domain '{domain}', example '{example.id}'"
         if example.id in seen:

@@ -136,7 +136,7 @@ NO_TEXT: Any = 1
 
 @pytest.mark.parametrize("yielded", [{"id": "a"}, None, Example(NO_TEXT, "?", "x")])
 def test_what_is_no_example_is_the_plugins_fault(yielded: Any) -> None:
-    with pytest.raises(PluginError, match=r"^domain 'toy': load yielded .* no Example") as caught:
+    with pytest.raises(PluginError, match=r"^domain 'toy': load yielded .* was expected") as caught:
         assign([yielded], Splits(), 0, domain="toy")
     assert "\n" not in str(caught.value)
 

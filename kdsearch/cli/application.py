@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -34,6 +35,8 @@ class Application(click.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         if not standalone_mode:
             return super().main(arguments, prog_name, complete_var, False, **extra)
+        if logging.lastResort is not None:
+            logging.lastResort.setFormatter(_Calm())
         try:
             code = super().main(arguments, prog_name, complete_var, False, **extra)
             sys.stdout.flush()
@@ -44,6 +47,13 @@ class Application(click.Group):
         except Exception as error:  # the last place where an error can be told
             code = _tell(error, whole="--traceback" in arguments)
         sys.exit(int(code or 0))
+
+
+class _Calm(logging.Formatter):
+    """Shows what a plugin logs as our own warnings are."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
 def _tell(error: Exception, *, whole: bool) -> ExitCode:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -110,6 +111,15 @@ def test_a_traceback_is_shown_when_asked_for() -> None:
     ended = CliRunner().invoke(raising(ZeroDivisionError("x")), ["--traceback", "fail"])
     assert ended.exit_code == 70
     assert "Traceback (most recent call last)" in ended.stderr
+
+
+def test_a_logged_warning_looks_like_one_of_ours() -> None:
+    application = Application("kdsearch")
+    application.command("warn")(lambda: None)
+    record = logging.LogRecord("some_plugin", logging.WARNING, "", 0, "odd: %d", (3,), None)
+    CliRunner().invoke(application, ["warn"])
+    assert logging.lastResort is not None
+    assert logging.lastResort.format(record) == "warning: odd: 3"
 
 
 @pytest.mark.parametrize(
