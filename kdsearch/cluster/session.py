@@ -70,7 +70,12 @@ def ray_session(address: str | None) -> Iterator[Any]:
     quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     with _own_signals():
         if address is None:
-            ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **quiet)
+            ray.init(
+                address="local",  # without it Ray joins whatever cluster runs on this machine
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **quiet,
+            )
         else:
             check_address(address)
             try:
