@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from kdsearch.cluster import session
-
 from kdsearch.cluster.launch import check_cluster
 from kdsearch.cluster.session import check_address, ray_session
 from kdsearch.errors import RunError
