@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -34,13 +34,19 @@ def command(*arguments: object) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def begin() -> Callable[..., subprocess.Popen[str]]:
-    """Start a command whose standard error can be followed."""
+def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command whose standard error can be followed; none outlives the tests."""
+    begun: list[subprocess.Popen[str]] = []
 
     def call(*arguments: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+        begun.append(subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True))
+        return begun[-1]
 
-    return call
+    yield call
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture(scope="session")
