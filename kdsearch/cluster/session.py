@@ -20,20 +20,25 @@ ENVIRONMENT = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a trial without GPU leaves the variable alone
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths of the spec stay valid in workers
     "RAY_USAGE_STATS_ENABLED": "0",  # nothing is sent anywhere
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # Ray tells of dead workers on stdout; the journal does it
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the journal is the log
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C is handled by the command line
     # A stopped trial may still be writing; below this many seconds a reused actor hangs.
     "TUNE_FUNCTION_THREAD_TIMEOUT_S": "120",
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",  # no trial is created before a slot is free
 }
 """Read by Ray when it is imported; what the user has set wins."""
 
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Ray's switch for machines without cluster: every server then listens on 127.0.0.1 alone."""
 
+JOINING = {"RAY_NUM_REDIS_GET_RETRIES": "1"}
+"""One attempt waits half a minute for what listens there to answer; Ray would make twenty."""
+
+LOCAL = (None, "local")
+"""The addresses that stand for a cluster of our own."""
+
 OBJECT_STORE_BYTES = 200_000_000
 """Jobs and results are small: models and signals pass through the run directory."""
-
 
 PROBE_SECONDS = 5.0
 """Ray itself tries for minutes, and says so in its own words."""
@@ -45,7 +50,7 @@ def ray_module(*, local: bool = False) -> Any:
     Args:
         local: Whether a cluster is to be started on this machine, for it alone.
     """
-    for name, value in {**ENVIRONMENT, **(LOOPBACK if local else {})}.items():
+    for name, value in {**ENVIRONMENT, **(LOOPBACK if local else JOINING)}.items():
         os.environ.setdefault(name, value)
     import ray
 
@@ -60,22 +65,18 @@ def ray_session(address: str | None) -> Iterator[Any]:
         The Ray module, initialised. A session that this process began is ended afterwards.
 
     Raises:
-        RunError: If there is no cluster at the address.
+        RunError: If there is no cluster at the address, or a local one would be open to others.
     """
-    ray = ray_module(local=address is None)
+    ray = ray_module(local=address in LOCAL)
     if ray.is_initialized():
         yield ray
         return
     # Trials' faults, dead workers too, are told by the journal: Ray would print their tracebacks.
     quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     with _own_signals():
-        if address is None:
-            ray.init(
-                address="local",  # without it Ray joins whatever cluster runs on this machine
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
+        if address in LOCAL:
+            options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
+            ray.init(address="local", **options, **quiet)
         else:
             check_address(address)
             try:
@@ -83,9 +84,26 @@ def ray_session(address: str | None) -> Iterator[Any]:
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise _no_cluster(address, error) from error
     try:
+        if address in LOCAL:
+            _check_closed(ray)
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_closed(ray: Any) -> None:
+    """Make sure that nobody else reaches a local cluster: who does can run code in it.
+
+    Raises:
+        RunError: If it listens to the network, unless the user's environment asks for that.
+    """
+    open_to = {node["NodeManagerAddress"] for node in ray.nodes()} - {"127.0.0.1"}
+    if open_to and all(os.environ[name] == value for name, value in LOOPBACK.items()):
+        raise RunError(
+            f"Ray listens on {', '.join(sorted(open_to))}: it was imported before kdsearch could "
+            "keep it to this machine",
+            fix="import ray inside the functions of your plugin or script",
+        )
 
 
 def check_address(address: str) -> None:

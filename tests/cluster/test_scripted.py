@@ -78,7 +78,7 @@ def through_ray(run: Path, world: World, slots: int) -> Policy:
             guesses=lambda: Guesses([0.0] * SETTING.dev, []),
             teacher_name="scripted",
         )
-        searcher = DirectedSearcher(director)
+        searcher = DirectedSearcher(director, perform="", locks=run)
         while True:
             asked += 1
             given = searcher.suggest(f"tune{asked}") if len(running) < slots else None
@@ -88,8 +88,8 @@ def through_ray(run: Path, world: World, slots: int) -> Policy:
                 break
             else:
                 told = random.choice(list(running))
-                searcher.on_trial_result(told, {MESSAGE: json.dumps(running[told].pop(0))})
-                if searcher.should_stop(told) or not running[told]:
+                report = {MESSAGE: json.dumps(running[told].pop(0))}
+                if searcher.reported(told, report):
                     del running[told]
                     searcher.on_trial_complete(trial_id=told, result={}, error=False)
             assert searcher.fault is None

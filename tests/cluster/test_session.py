@@ -1,17 +1,35 @@
+"""Sessions: who can reach a local one, and what is said where there is none."""
+
 from __future__ import annotations
 
-import signal
+import os
 import socket
-from types import SimpleNamespace
-from typing import Any
+import subprocess
+import sys
 
 import pytest
 
-from kdsearch.cluster import session
 from kdsearch.cluster.launch import check_cluster
-from kdsearch.cluster.session import check_address, ray_session
+from kdsearch.cluster.session import check_address
 from kdsearch.errors import RunError
 from kdsearch.spec.models import Resources
+
+LATE = """
+import ray
+from kdsearch.cluster.session import ray_session
+with ray_session(None):
+    print("open to all")
+"""
+
+
+@pytest.mark.cluster
+def test_a_session_that_others_could_reach_is_refused() -> None:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    ended = subprocess.run(
+        [sys.executable, "-c", LATE], env=kept, capture_output=True, text=True, check=False
+    )
+    assert ended.stdout == ""
+    assert "it was imported before kdsearch could keep it to this machine" in ended.stderr
 
 
 def free_port() -> int:
@@ -39,28 +57,3 @@ def test_a_trial_that_no_machine_could_hold_is_refused_before_a_cluster_starts()
         check_cluster(Resources(cpus=100_000))
     assert caught.value.where == "resources"
     check_cluster(Resources())
-
-
-def test_without_an_address_a_cluster_of_our_own_is_started(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    asked: dict[str, Any] = {}
-    ray = SimpleNamespace(is_initialized=bool, init=asked.update, shutdown=asked.clear)
-    monkeypatch.setattr(session, "ray_module", lambda **_: ray)
-    with ray_session(None):
-        assert asked["address"] == "local"
-    assert asked == {}
-
-
-def test_an_answer_to_sigterm_outlives_rays_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    def start(**_: Any) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: None)
-
-    ray = SimpleNamespace(is_initialized=bool, init=start, shutdown=lambda: None)
-    monkeypatch.setattr(session, "ray_module", lambda **_: ray)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt), ray_session(None):
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
