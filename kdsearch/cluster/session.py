@@ -75,8 +75,12 @@ def ray_session(address: str | None) -> Iterator[Any]:
     quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False}
     with _own_signals():
         if address in LOCAL:
-            options = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
-            ray.init(address="local", **options, **quiet)
+            ray.init(
+                address="local",  # without it Ray joins whatever cluster runs on this machine
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **quiet,
+            )
         else:
             check_address(address)
             try:

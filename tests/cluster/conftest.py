@@ -19,7 +19,7 @@ from kdsearch.search.policy import Idle
 from kdsearch.spec.models import Resources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from kdsearch.search.director import Director
 
@@ -45,13 +45,19 @@ def command(*arguments: object) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def begin() -> Callable[..., subprocess.Popen[str]]:
-    """Start a command whose standard error can be followed."""
+def begin() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command whose standard error can be followed; none outlives the tests."""
+    begun: list[subprocess.Popen[str]] = []
 
     def call(*arguments: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True)
+        begun.append(subprocess.Popen(command(*arguments), stderr=subprocess.PIPE, text=True))
+        return begun[-1]
 
-    return call
+    yield call
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture(scope="session")

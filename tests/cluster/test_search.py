@@ -135,7 +135,7 @@ def test_a_killed_worker_is_replaced_and_a_terminated_search_says_how_to_go_on(
         told.append(line)
         if "c0-s0  finished in " in line:
             break
-    assert plugin.with_suffix(".seen").exists()
+    assert plugin.with_suffix(".seen").exists(), "".join(told)
     driver.send_signal(signal.SIGTERM)
     told += driver.communicate()[1].splitlines(keepends=True)
     assert driver.returncode == 130

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from kdsearch.cluster import session
 from kdsearch.cluster.launch import check_cluster
-from kdsearch.cluster.session import check_address
+from kdsearch.cluster.session import check_address, ray_session
 from kdsearch.errors import RunError
 from kdsearch.spec.models import Resources
 
@@ -57,3 +61,28 @@ def test_a_trial_that_no_machine_could_hold_is_refused_before_a_cluster_starts()
         check_cluster(Resources(cpus=100_000))
     assert caught.value.where == "resources"
     check_cluster(Resources())
+
+
+def test_without_an_address_a_cluster_of_our_own_is_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: dict[str, Any] = {}
+    ray = SimpleNamespace(is_initialized=bool, init=asked.update, shutdown=asked.clear, nodes=list)
+    monkeypatch.setattr(session, "ray_module", lambda **_: ray)
+    with ray_session(None):
+        assert asked["address"] == "local"
+    assert asked == {}
+
+
+def test_an_answer_to_sigterm_outlives_rays_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(**_: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)
+
+    ray = SimpleNamespace(is_initialized=bool, init=start, shutdown=lambda: None, nodes=list)
+    monkeypatch.setattr(session, "ray_module", lambda **_: ray)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), ray_session(None):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
