@@ -6,8 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import torch
 
 from benchmarks.audit import audit
+from kdsearch.distill import jobs
+from kdsearch.distill.trainer import train
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmTested, TrialFinished
 from kdsearch.local import run_locally
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from kdsearch.events import Record
     from kdsearch.plugin.host import Host
 
 SHORT = (
@@ -159,3 +163,60 @@ def test_a_run_directory_that_cannot_be_made_is_the_users_fault(
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match="cannot be made: Not a directory"):
         search(tmp_path / "file" / "run")
+
+
+def test_confirm_is_answered_only_once_it_is_opened(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    answered = []
+
+    def look(record: Record) -> None:
+        answered.append((record.event.name, bool(list(folder.rglob("confirm.jsonl")))))
+
+    search(folder, sinks=[look])
+    opened = [name for name, _ in answered].index("confirm_opened")
+    assert not any(there for _, there in answered[: opened + 1])
+    assert answered[-1] == ("run_finished", True)
+
+
+def test_a_trial_has_its_seed_and_its_threads(
+    search: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    threads: list[int] = []
+
+    def noted(*arguments: Any, seed: int, **options: Any) -> None:
+        seeds.append(seed)
+        train(*arguments, seed=seed, **options)
+
+    monkeypatch.setattr(jobs, "train", noted)
+    monkeypatch.setattr(torch, "set_num_threads", threads.append)
+    search(tmp_path / "run", "search.seed=5", "match.seeds=3", "resources.cpus=3")
+    assert seeds == [5, 5, 5, 6, 7]  # the teacher, the baseline, and three of one recipe
+    assert set(threads) == {3}
+
+
+def test_a_size_that_was_counted_otherwise_than_built_fails_alone(
+    search: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jobs, "count_parameters", lambda model: 1)
+    summary = search(tmp_path / "run")
+    assert [size["verdict"] for size in summary["sizes"]] == ["failed"]
+    assert "parameters and built with 1" in summary["failures"][0]["error"]
+
+
+def test_every_size_that_confirm_tested_is_exported(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    summary = search(tmp_path / "run", "match={metric: overlap, margin: 0.0}")
+    [size] = summary["sizes"]
+    assert (size["verdict"], summary["selected"]) == ("undecided", None)
+    assert (tmp_path / "run" / "students" / "small" / "config.json").exists()
+
+
+def test_the_majority_is_that_of_train() -> None:
+    def answering(*answers: int) -> list[Example]:
+        return [Example(str(at), "?", it, choices=("a", "b")) for at, it in enumerate(answers)]
+
+    assert guesses_of(answering(0, 0, 1), answering(1, 1, 0)).majority_right == [0.0, 0.0, 1.0]

@@ -52,6 +52,17 @@ def test_a_choice_scores_its_own_log_likelihood(tiny: Any, bigger: Any, tokenize
         assert given.choice == max((0, 1), key=given.scores.__getitem__)
 
 
+def test_answers_are_given_without_dropout(tiny: Any, bigger: Any, tokenizer: Any) -> None:
+    model = tiny(16).model.train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.5
+    rows = encode(bigger.load(None)[:20], bigger, None, tokenizer, PromptFormat())
+    given = answer(model, tokenizer, rows, bigger, "accuracy").predictions
+    assert model.training
+    assert given == predict(model.eval(), tokenizer, rows, bigger)
+
+
 def test_answers_survive_their_file(
     tiny: Any, sums: Any, rows: Any, tokenizer: Any, tmp_path: Any
 ) -> None:

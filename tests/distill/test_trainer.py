@@ -90,6 +90,13 @@ def test_the_objective_is_the_weighted_sum_of_its_terms(
         assert losses["loss"] == pytest.approx(total, rel=1e-5)
 
 
+def test_training_prints_nothing_on_standard_output(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert fit(objective(tiny), rows, store, tmp_path)
+    assert capsys.readouterr().out == ""
+
+
 def test_the_first_target_token_counts(tiny: Any, rows: Any, store: Any) -> None:
     seen: list[LossInputs] = []
 
