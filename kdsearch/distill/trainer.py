@@ -163,11 +163,14 @@ class DistillationTrainer(Trainer):
 
 
 class _Reporter(TrainerCallback):
-    """Asks for a log every few seconds and at given steps, and hands it on."""
+    """Asks for a log at the first step, every few seconds and at given steps, and hands it on.
+
+    The first one shows that the trial is under way, and ends one that is no longer wanted.
+    """
 
     def __init__(self, report: Progress, steps: Iterable[int]) -> None:
         self.report = report
-        self.steps = frozenset(steps)
+        self.steps = frozenset([1, *steps])
         self.reported = time.monotonic()
 
     def on_step_end(
@@ -214,7 +217,7 @@ def train(
         training: Budget and optimiser.
         folder: Where the Trainer may write.
         seed: Of the order of examples and of dropout.
-        report: Called every few seconds, at `report_steps` and at the end.
+        report: Called at the first step, every few seconds, at `report_steps` and at the end.
         groups: The group of each row, to draw groups equally often.
         report_steps: Steps at which a report is due in any case.
 

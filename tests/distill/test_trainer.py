@@ -51,7 +51,12 @@ def objective(tiny: Any, *, width: int = 8) -> DistillationModel:
 
 
 def fit(
-    model: DistillationModel, rows: Any, store: SignalStore, folder: Path, **budget: Any
+    model: DistillationModel,
+    rows: Any,
+    store: SignalStore,
+    folder: Path,
+    report_steps: range = range(1, 100),
+    **budget: Any,
 ) -> list[Any]:
     told: list[Any] = []
     table = rows.table(signal_row=store.rows_of(rows.keys()))
@@ -64,7 +69,7 @@ def fit(
         folder=folder,
         seed=0,
         report=lambda step, total, losses: told.append((step, total, dict(losses))),
-        report_steps=range(1, 100),
+        report_steps=report_steps,
     )
     return told
 
@@ -79,6 +84,13 @@ def test_accumulation_equals_one_large_batch(
         assert a == pytest.approx(b, rel=1e-4)
     weights = zip(whole.parameters(), parts.parameters(), strict=True)
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in weights)
+
+
+def test_the_first_and_the_last_step_are_reported(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path
+) -> None:
+    told = fit(objective(tiny), rows, store, tmp_path, report_steps=range(0))
+    assert [told[0][:2], told[-1][:2]] == [(1, 3), (3, 3)]
 
 
 def test_the_objective_is_the_weighted_sum_of_its_terms(
