@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,16 +16,15 @@ from kdsearch.errors import RunError
 from kdsearch.events import ConfirmTested, TrialFinished
 from kdsearch.local import run_locally
 from kdsearch.plugin import Example
+from kdsearch.plugin.host import Host
 from kdsearch.run import guesses_of, resume, run
 from kdsearch.search.journal import read
 from kdsearch.spec.loading import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from kdsearch.events import Record
-    from kdsearch.plugin.host import Host
 
 SHORT = (
     "domain.name=overlapping",
@@ -220,3 +220,50 @@ def test_the_majority_is_that_of_train() -> None:
         return [Example(str(at), "?", it, choices=("a", "b")) for at, it in enumerate(answers)]
 
     assert guesses_of(answering(0, 0, 1), answering(1, 1, 0)).majority_right == [0.0, 0.0, 1.0]
+
+
+FILED = """
+from pathlib import Path
+from toy_domain import *
+
+class FiledOptions(Options):
+    path: Path
+
+class Filed(Toy):
+    name, Options = "filed", FiledOptions
+
+    def load(self, options):
+        for line in options.path.read_text().splitlines():
+            yield Example(line, f"{line} =", line[-1])
+
+@hookimpl
+def kdsearch_domains():
+    return [Filed()]
+"""
+
+
+def test_a_run_resumes_anywhere_and_under_its_own_spec_and_data_alone(
+    tmp_path: Path, toy_spec: Path, toy_plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(toy_plugin.parent)
+    plugin, data, folder = (tmp_path / name for name in ("filed.py", "data.txt", "run"))
+    plugin.write_text(FILED)
+    data.write_text("\n".join(map(str, range(300))))
+    monkeypatch.chdir(tmp_path)
+    host = Host([Path("filed.py")])
+    domain = "domain={name: filed, options: {path: data.txt}}"
+    match = "match={metric: accuracy, margin: 0.9}"
+    spec = load_spec(toy_spec, host, [*SHORT, domain, match])
+    summary = run(spec, host, folder, run_locally, force=True)
+    monkeypatch.chdir("/")
+    data.write_text(data.read_text() + "\n300")
+    assert resume(folder, run_locally) == summary  # it is finished
+    (folder / "summary.json").unlink()
+    with pytest.raises(RunError, match="data have changed since the run began: train"):
+        resume(folder, run_locally)
+    data.write_text(data.read_text().removesuffix("\n300"))
+    assert resume(folder, run_locally) == summary
+    written = (folder / "spec.yaml").read_text()
+    (folder / "spec.yaml").write_text(written.replace("max_steps: 3", "max_steps: 4"))
+    with pytest.raises(RunError, match=r"spec has changed .*train.max_steps: 3 → 4"):
+        resume(folder, run_locally)
