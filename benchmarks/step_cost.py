@@ -25,11 +25,11 @@ from kdsearch.distill.evaluate import predict
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.passes import collate, forward, pad
-from kdsearch.distill.signals import SignalRequest, SignalStore, build_store
+from kdsearch.distill.store import SignalStore, build_store
 from kdsearch.distill.students import load_model
 from kdsearch.distill.trainer import DistillationTrainer
 from kdsearch.facts import facts_of_config
-from kdsearch.plugin import Example, Shapes
+from kdsearch.plugin import Example, LayerSignal, Shapes, Signal, SignalRequest
 from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
 
 BATCH, SOURCE, TARGET = 8, 48, 2
@@ -142,7 +142,8 @@ def main() -> None:
     shapes = Shapes(facts, (facts,))
     with tempfile.TemporaryDirectory() as folder:
         teacher.save_pretrained(Path(folder) / "teacher")
-        request = SignalRequest(True, ("decoder",))
+        last = LayerSignal(Signal.HIDDEN_STATES, "decoder", facts.layers)
+        request = SignalRequest(True, layers=(last,))
         path = build_store(Path(folder), Path(folder) / "teacher", teacher, rows, request)
         store = SignalStore(path)
         terms = {

@@ -71,6 +71,16 @@ class ModelFacts:
         """Whether the model reads its source by a separate encoder."""
         return self.family == "t5"
 
+    @property
+    def stacks(self) -> tuple[str, ...]:
+        """Its stacks of layers by name."""
+        return ("encoder", "decoder") if self.encoder_decoder else ("decoder",)
+
+    def depth(self, stack: str) -> int:
+        """Return how many layers a stack has."""
+        own = self.config.get("num_decoder_layers") if stack == "decoder" else None
+        return own or self.layers
+
 
 def _t5_parameters(config: Config, head_tied: bool) -> int:
     """Count T5's parameters (Raffel et al. 2020; layer norms have no bias)."""

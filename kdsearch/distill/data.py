@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from kdsearch.distill.signals import SignalStore
+    from kdsearch.distill.store import SignalStore
     from kdsearch.plugin import Domain, Example, Prediction, Prompt
     from kdsearch.spec.models import PromptFormat
 

@@ -27,7 +27,7 @@ from kdsearch.distill.evaluate import (
     write_predictions,
 )
 from kdsearch.distill.module import DistillationModel, Term
-from kdsearch.distill.signals import SignalStore, build_store, fingerprint
+from kdsearch.distill.store import SignalStore, build_store, fingerprint
 from kdsearch.distill.students import (
     check_fit,
     count_parameters,

@@ -116,7 +116,8 @@ class HiddenMse(nn.Module):
         real = inputs.source_mask if encoder else inputs.target_mask
         units = "source_tokens" if encoder else "target_tokens"
         student = inputs.student_hidden[self.stack][-1][real].float()
-        teacher = inputs.signals["hidden_states"][self.stack][real].float()
+        states = inputs.signals["hidden_states"][self.stack]
+        teacher = states[max(states)][real].float()
         if self.project_student:
             student = self.projection(student)
         else:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.data import Rows, encode
 from kdsearch.distill.evaluate import read_predictions
-from kdsearch.distill.signals import SignalRequest
 from kdsearch.distill.students import byte_tokenizer, load_tokenizer
 from kdsearch.errors import DataError
-from kdsearch.facts import ModelFacts
-from kdsearch.plugin import Signal, Size, Student
+from kdsearch.facts import ModelFacts, facts_of_config
+from kdsearch.plugin import Signal, SignalRequest, Size, Student
 from kdsearch.plugin.host import Host
 from kdsearch.predictions import Predictions
 from kdsearch.spec.loading import Parts, load_spec, resolve_parts
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
+from kdsearch.spec.signals import stage_request
 from kdsearch.splits import Assigned, assign, load_examples
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from kdsearch.plugin import Prediction
     from kdsearch.spec.models import Settings
-
-STACKS = ("encoder", "decoder")
 
 
 class Workspace:
@@ -181,21 +179,13 @@ class Workspace:
 
     @cached_property
     def signal_request(self) -> SignalRequest:
-        """All that the losses of the spec ask of the teacher.
+        """All that the losses of the spec ask of the teacher."""
+        depths = (self._depth(Size(**size)) for size in self.manifest["sizes"])
+        return stage_request(self.spec.stage, self.parts.losses, self.teacher_facts, depths)
 
-        A loss that reads hidden states of one stack says which by a `stack` in its options.
-        """
-        needs, stacks = self.parts.needs, set[str]()
-        for name, term in self.spec.stage.losses.items():
-            if Signal.HIDDEN_STATES in self.host.loss(name).needs:
-                options = self.host.loss(name).Config(**_fixed(term.rest))
-                named = getattr(options, "stack", None)
-                stacks |= {str(named)} if named else set(STACKS)
-        if Signal.HIDDEN_STATES in needs and not stacks:  # needed by a loss's options alone
-            stacks = set(STACKS)
-        return SignalRequest(Signal.TOP_LOGITS in needs, tuple(sorted(stacks)))
-
-
-def _fixed(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out the options that the search draws; none of them names a stack."""
-    return {name: value for name, value in options.items() if not hasattr(value, "edges")}
+    def _depth(self, size: Size) -> int:
+        """Return how many layers a student's stacks have; built to see where nothing says it."""
+        if size.layers is not None:
+            return size.layers
+        student = self.parts.ladder.build(size, self.parts.ladder_config, self.teacher_facts, 0)
+        return facts_of_config(student.model.config.to_dict(), head_tied=size.head_tied).layers

@@ -21,6 +21,7 @@ from kdsearch.plugin.api import (
     Use,
 )
 from kdsearch.plugin.hookspecs import hookimpl
+from kdsearch.plugin.signals import LayerSignal, SignalRequest
 
 __all__ = [
     "API",
@@ -28,6 +29,7 @@ __all__ = [
     "Domain",
     "Example",
     "Ladder",
+    "LayerSignal",
     "Loss",
     "LossInputs",
     "ModelFacts",
@@ -37,6 +39,7 @@ __all__ = [
     "Scores",
     "Shapes",
     "Signal",
+    "SignalRequest",
     "Size",
     "Student",
     "TopLogits",

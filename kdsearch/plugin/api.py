@@ -205,7 +205,9 @@ class LossInputs:
     student_hidden: Mapping[str, Sequence[Tensor]]
     """By stack (`encoder`, `decoder`), then by layer: (batch, tokens, width)."""
     signals: Mapping[str, Any]
-    """By `Signal`: what the first teacher said, such as a `TopLogits`."""
+    """By `Signal`: what the first teacher said. `top_logits` is a `TopLogits`; signals of layers
+    are by stack, then by the teacher's layer: 0 the embeddings, L the last of L layers. So
+    `signals["hidden_states"]["decoder"][L]` is (batch, target, width)."""
     window_counts: Mapping[str, Tensor]
     """`target_tokens`, `source_tokens`, `examples` of the whole accumulation window."""
     step: int
@@ -235,7 +237,8 @@ class Loss(Protocol):
     def needs(self) -> Collection[Signal]:
         """The teacher's signals that it reads.
 
-        Where that depends on its options, a property `needs` of `Config` adds more.
+        Where that depends on its options, a property `needs` of `Config` adds more; which layers
+        and temperatures, a method `request` says: see `kdsearch.plugin.signals`.
         """
 
     def build(self, config: Any, shapes: Shapes) -> nn.Module:
@@ -257,6 +260,8 @@ class Size:
     """What `Ladder.build` needs to make it; plain data."""
     head_tied: bool = True
     """Whether the output head shares the embedding table."""
+    layers: int | None = None
+    """The depth of each stack, where the ladder says it."""
 
     @property
     def compute_parameters(self) -> int:

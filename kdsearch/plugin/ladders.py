@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -55,7 +55,8 @@ class ScratchLadder:
         for name, measures in config.sizes.items():
             recipe = scratch_model_config(config.family, measures, teacher.vocabulary)
             facts = facts_of_config(recipe, head_tied=True)
-            listed.append(Size(name, facts.parameters, facts.embedding_parameters, recipe))
+            size = Size(name, facts.parameters, facts.embedding_parameters, recipe)
+            listed.append(replace(size, layers=facts.layers))
         return listed
 
     def build(self, size: Size, config: Any, teacher: ModelFacts, seed: int) -> Student:
@@ -114,6 +115,7 @@ class DepthLadder:
                     facts.embedding_parameters,
                     {"config": recipe, "layers": list(kept)},
                     teacher.head_tied,
+                    facts.layers,
                 )
             )
         repeated = [name for name, count in Counter(s.name for s in listed).items() if count > 1]

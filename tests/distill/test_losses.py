@@ -50,8 +50,8 @@ def inputs(seed: int = 0, student_width: int = 4, teacher_width: int = 4) -> Los
         signals={
             "top_logits": TopLogits(3 * normal(BATCH, TARGET, VOCABULARY)),
             "hidden_states": {
-                "encoder": normal(BATCH, SOURCE, teacher_width),
-                "decoder": normal(BATCH, TARGET, teacher_width),
+                "encoder": {2: normal(BATCH, SOURCE, teacher_width)},
+                "decoder": {2: normal(BATCH, TARGET, teacher_width)},
             },
         },
         window_counts={
@@ -162,7 +162,7 @@ def test_hidden_mse_equals_its_formula(stack: Any, normalize: bool, student_widt
     total = torch.zeros((), dtype=torch.float64)
     for row, at in mask.nonzero().tolist():
         own = weight @ twin[row, at]
-        other = batch.signals["hidden_states"][stack][row, at].double()
+        other = batch.signals["hidden_states"][stack][2][row, at].double()
         if normalize:
             own, other = own / own.norm(), other / other.norm()
         total = total + ((own - other) ** 2).mean()
@@ -191,7 +191,8 @@ def _padded(batch: LossInputs, extra: int) -> LossInputs:
     signals = {
         "top_logits": TopLogits(longer(batch.signals["top_logits"].logits, 0)),
         "hidden_states": {
-            stack: longer(states, 0) for stack, states in batch.signals["hidden_states"].items()
+            stack: {layer: longer(states, 0) for layer, states in layers.items()}
+            for stack, layers in batch.signals["hidden_states"].items()
         },
     }
     return LossInputs(

@@ -11,7 +11,8 @@ from kdsearch.distill.data import encode
 from kdsearch.distill.evaluate import predict
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.passes import collate, forward, source_mask
-from kdsearch.distill.signals import SignalRequest, teacher_pass
+from kdsearch.distill.store import teacher_pass
+from kdsearch.plugin import LayerSignal, Signal, SignalRequest
 from kdsearch.spec.models import PromptFormat
 
 if TYPE_CHECKING:
@@ -85,10 +86,13 @@ def test_causal_signals_are_the_teachers(tiny_causal: Any, sums: Any, tokenizer:
     model = tiny_causal(16).model
     examples = sums.load(None)[:9]
     rows = encode(examples, sums, None, tokenizer, PromptFormat(), causal=True)
-    signals = teacher_pass(model, rows, SignalRequest(True, ("decoder",)), batch_size=4)
+    states = LayerSignal(Signal.HIDDEN_STATES, "decoder", 2)
+    signals = teacher_pass(model, rows, SignalRequest(True, layers=(states,)), batch_size=4)
     with torch.inference_mode():
         singles = [
             forward(model, collate([source], [target], 0, causal=True)).logits[0]
             for source, target in zip(rows.sources, rows.targets, strict=True)
         ]
-    torch.testing.assert_close(signals["top_logits"], torch.cat(singles), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        signals["top_logits"].values, torch.cat(singles), atol=1e-5, rtol=1e-5
+    )

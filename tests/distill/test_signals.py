@@ -1,84 +1,56 @@
-"""The store of teacher signals: what was computed is what is read, by key and not by order."""
+"""Signals of one batch, and of a kind that is added."""
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import torch
 
-from kdsearch.distill.data import Collator, row_key
-from kdsearch.distill.signals import SignalRequest, SignalStore, build_store, fingerprint
-from kdsearch.errors import ModelError
+from kdsearch.distill import signals
+from kdsearch.distill.passes import Pass, collate, forward
+from kdsearch.distill.signals import Axis, Told, teacher_signals
+from kdsearch.distill.store import SignalStore, build_store
+from kdsearch.plugin import LayerSignal, Signal, SignalRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-REQUEST = SignalRequest(True, ("decoder", "encoder"))
+    import pytest
+
+PAIRS = LayerSignal(Signal.ATTENTION_RELATIONS, "decoder", 1)
 
 
-@pytest.fixture(scope="module")
-def teacher(tmp_path_factory: Any, tiny: Any) -> Any:
-    folder = tmp_path_factory.mktemp("teacher")
+def similarities(said: Pass, stack: str, layer: int) -> Told:
+    """Return products of an answer's states: a value for each pair of its tokens."""
+    states = said.states[stack][layer]
+    return Told(torch.einsum("bqw,bkw->bqk", states, states)[..., None], (Axis.TARGET,) * 2)
+
+
+def test_signals_of_pairs_of_tokens_are_stored_and_gathered(
+    tiny: Any, rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(signals.LAYER_KINDS, Signal.ATTENTION_RELATIONS, similarities)
     model = tiny(12, seed=5).model.eval()
-    model.save_pretrained(folder)
-    return folder, model
-
-
-def test_a_batch_equals_the_teacher_run_on_it(teacher: Any, rows: Any, tmp_path: Path) -> None:
-    folder, model = teacher
-    store = SignalStore(build_store(tmp_path, folder, model, rows, REQUEST))
-    taken = random.Random(1).sample(range(len(rows.examples)), 7)
-    batch = Collator(0)(
-        [{"input_ids": rows.sources[row], "labels": rows.targets[row]} for row in taken]
-    )
-    with torch.inference_mode():
-        outputs = model(**batch, output_hidden_states=True)
-    at = store.rows_of([row_key(rows.sources[row], rows.targets[row]) for row in taken])
-    signals = store.gather(at)
+    model.save_pretrained(tmp_path / "teacher")
+    states = LayerSignal(Signal.HIDDEN_STATES, "decoder", 1)
+    request = SignalRequest(layers=(states, PAIRS))
+    store = SignalStore(build_store(tmp_path, tmp_path / "teacher", model, rows, request))
+    taken = [3, 50, 99, 0]
+    gathered = store.gather(store.rows_of([rows.keys()[row] for row in taken]))
+    found = gathered["attention_relations"]["decoder"][1]
+    sources, targets = ([text[row] for row in taken] for text in (rows.sources, rows.targets))
+    batch = collate(sources, targets, 0, causal=False)
+    expected = similarities(forward(model, batch, states=True), "decoder", 1).values
     real = batch["labels"] != -100
-    read = batch["attention_mask"].bool()
-    close = torch.testing.assert_close
-    close(signals["top_logits"]["logits"][real], outputs.logits[real], atol=1e-5, rtol=1e-5)
-    close(
-        signals["hidden_states"]["decoder"][real],
-        outputs.decoder_hidden_states[-1][real],
-        atol=1e-5,
-        rtol=1e-5,
-    )
-    close(
-        signals["hidden_states"]["encoder"][read],
-        outputs.encoder_hidden_states[-1][read],
-        atol=1e-5,
-        rtol=1e-5,
-    )
+    both = real[:, :, None] & real[:, None, :]
+    torch.testing.assert_close(found[both], expected[both], atol=1e-5, rtol=1e-5)
+    assert not found[~both].any()
 
 
-def test_a_store_is_computed_once(teacher: Any, rows: Any, tmp_path: Path) -> None:
-    folder, model = teacher
-    path = build_store(tmp_path, folder, model, rows, REQUEST)
-    before = path.stat().st_mtime_ns
-    assert build_store(tmp_path, folder, None, rows, REQUEST) == path  # type: ignore[arg-type]
-    assert path.stat().st_mtime_ns == before
-
-
-def test_only_what_is_asked_is_stored(teacher: Any, rows: Any, tmp_path: Path) -> None:
-    folder, model = teacher
-    logits = SignalStore(build_store(tmp_path, folder, model, rows, SignalRequest(True)))
-    assert set(logits.gather([0])) == {"top_logits"}
-
-
-def test_rows_with_other_tokens_are_refused(teacher: Any, rows: Any, tmp_path: Path) -> None:
-    folder, model = teacher
-    store = SignalStore(build_store(tmp_path, folder, model, rows, REQUEST))
-    with pytest.raises(ModelError, match="1 of 2 rows have no teacher signals"):
-        store.rows_of([row_key(rows.sources[0], rows.targets[0]), row_key([3], [1])])
-
-
-def test_signals_of_another_teacher_are_refused(teacher: Any, rows: Any, tmp_path: Path) -> None:
-    folder, model = teacher
-    path = build_store(tmp_path, folder, model, rows, REQUEST)
-    assert SignalStore(path, fingerprint(folder))
-    with pytest.raises(ModelError, match="another teacher"):
-        SignalStore(path, "0" * 64)
+def test_all_logits_kept_are_the_whole_vocabulary(tiny: Any) -> None:
+    model = tiny(12).model.eval()
+    batch = collate([[5, 6, 1]], [[7, 1]], 0, causal=False)
+    whole = teacher_signals(model, batch, SignalRequest(True))
+    kept = teacher_signals(model, batch, SignalRequest(True, (1.0,), top_k=259))
+    assert torch.equal(kept["top_logits"].values, whole["top_logits"].values)
+    assert kept["top_logits"].values.dtype == torch.float32

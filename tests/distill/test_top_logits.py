@@ -13,9 +13,9 @@ from kdsearch.distill.data import Collator
 from kdsearch.distill.divergences import forward_kl
 from kdsearch.distill.losses import SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
-from kdsearch.distill.signals import SignalRequest, SignalStore, build_store
+from kdsearch.distill.store import SignalStore, build_store
 from kdsearch.distill.top_logits import entries, log_probabilities, pack
-from kdsearch.plugin import Shapes
+from kdsearch.plugin import Shapes, SignalRequest
 from kdsearch.plugin.builtin import SoftLabelsConfig
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_a_store_of_kept_logits_trains_nearly_as_the_whole(
     teacher.save_pretrained(tmp_path / "teacher")
     losses = []
     for k in (None, 240):
-        request = SignalRequest(True, (), k, (1.0, 2.0) if k else ())
+        request = SignalRequest(True, (1.0, 2.0), top_k=k)
         path = build_store(tmp_path / str(k), tmp_path / "teacher", teacher, rows, request)
         store = SignalStore(path)
         term = SoftLabels(SoftLabelsConfig(temperature=2), Shapes(facts, (facts,)))

@@ -11,7 +11,7 @@ from transformers import AutoModelForSeq2SeqLM
 from kdsearch.distill.data import Collator
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
-from kdsearch.distill.signals import SignalRequest, SignalStore, build_store
+from kdsearch.distill.store import SignalStore, build_store
 from kdsearch.distill.trainer import (
     DistillationTrainer,
     NonFiniteLossError,
@@ -19,7 +19,7 @@ from kdsearch.distill.trainer import (
     train,
 )
 from kdsearch.errors import SpecError
-from kdsearch.plugin import LossInputs, Shapes
+from kdsearch.plugin import LayerSignal, LossInputs, Shapes, Signal, SignalRequest
 from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
 from kdsearch.spec.models import Precision, Training
 
@@ -32,7 +32,8 @@ def store(tmp_path_factory: Any, tiny: Any, rows: Any) -> SignalStore:
     folder = tmp_path_factory.mktemp("signals")
     teacher = tiny(12, seed=5).model
     teacher.save_pretrained(folder / "teacher")
-    request = SignalRequest(True, ("decoder", "encoder"))
+    layers = [LayerSignal(Signal.HIDDEN_STATES, stack, 2) for stack in ("decoder", "encoder")]
+    request = SignalRequest(True, layers=tuple(layers))
     return SignalStore(build_store(folder, folder / "teacher", teacher, rows, request))
 
 

@@ -1,0 +1,63 @@
+"""What a stage asks of its teacher: all that any configuration at any size may read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kdsearch.facts import facts_of_config
+from kdsearch.plugin import LayerSignal, ModelFacts, Options, Signal, SignalRequest
+from kdsearch.plugin.builtin import NamedLoss, kdsearch_losses
+from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
+from kdsearch.spec.models import DomainChoice, LossTerm, Stage, Teacher
+from kdsearch.spec.signals import stage_request
+
+MEASURES = ScratchSize(d_model=8, d_ff=8, layers=3, heads=2)
+TEACHER = facts_of_config(scratch_model_config("t5", MEASURES, 99), head_tied=True)
+
+
+class DeepConfig(Options):
+    step: int = 1
+
+    def request(self, teacher: ModelFacts, student_layers: int) -> SignalRequest:
+        layer = LayerSignal(Signal.HIDDEN_STATES, "decoder", student_layers * self.step)
+        return SignalRequest(layers=(layer,))
+
+
+DEEP = NamedLoss("deep", "1", DeepConfig, frozenset({Signal.HIDDEN_STATES}), "nothing:built")
+
+
+def asked(losses: dict[str, Any], *depths: int) -> SignalRequest:
+    known: dict[str, Any] = {loss.name: loss for loss in [*kdsearch_losses(), DEEP]}
+    stage = Stage(
+        domain=DomainChoice(name="any"),
+        teachers=(Teacher(model="any"),),
+        losses={name: LossTerm(**term) for name, term in losses.items()},
+    )
+    return stage_request(stage, known, TEACHER, depths or (1,))
+
+
+def states(*layers: tuple[str, int]) -> tuple[LayerSignal, ...]:
+    return tuple(LayerSignal(Signal.HIDDEN_STATES, *layer) for layer in layers)
+
+
+def test_gold_answers_ask_for_nothing() -> None:
+    assert not asked({"answer_ce": {}})
+
+
+@pytest.mark.parametrize("space", ["choice", "grid"])
+def test_every_temperature_that_may_be_drawn_is_asked_for(space: str) -> None:
+    request = asked({"soft_labels": {"temperature": {space: [4, 1, 2]}}})
+    assert request == SignalRequest(True, (1.0, 2.0, 4.0))
+
+
+def test_hidden_states_are_those_of_the_last_layer_of_the_named_stacks() -> None:
+    assert asked({"hidden_mse": {}}).layers == states(("decoder", 3))
+    both = asked({"hidden_mse": {"stack": {"choice": ["decoder", "encoder"]}}})
+    assert both.layers == states(("decoder", 3), ("encoder", 3))
+
+
+def test_a_loss_may_ask_by_the_depth_of_the_students() -> None:
+    request = asked({"deep": {"step": {"choice": [1, 2]}}}, 1, 3)
+    assert request.layers == states(*(("decoder", layer) for layer in (1, 2, 3, 6)))
