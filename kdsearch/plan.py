@@ -34,7 +34,7 @@ from kdsearch.search.tpe import STARTUP, require_optuna
 from kdsearch.spec.models import Precision
 from kdsearch.spec.parts import ANSWER_SIGNALS, Parts, resolve_parts
 from kdsearch.spec.space import Configuration, Sampler, draw
-from kdsearch.splits import Assigned, assign, fingerprint, independent, load_examples
+from kdsearch.splits import Divided, Tally, divide, fingerprint, independent, load_examples
 
 if TYPE_CHECKING:
     from kdsearch.plugin.api import Size
@@ -71,6 +71,8 @@ class Plan:
     """Items."""
     units: Counts
     """Of dev and confirm, what is independent: the items, unless they come in units."""
+    tally: Tally | None = None
+    """What became of the loaded examples, where the data are there."""
     opened_by: tuple[Opening, ...] = ()
     """Earlier runs that opened the same confirm items."""
     warnings: tuple[str, ...] = ()
@@ -183,6 +185,7 @@ class Plan:
             ],
             "splits": self.units._asdict(),
             "items": self.counts._asdict(),
+            "data": self.tally and self.tally._asdict(),
             "trials": len(self.sizes) * len(self.settings),
             "steps": len(self.sizes) * sum(each.training.max_steps for each in self.settings),
             "cost": {
@@ -223,7 +226,7 @@ class Plan:
 def make_plan(
     spec: SearchSpec,
     host: Host,
-    assigned: Assigned | None = None,
+    divided: Divided | None = None,
     *,
     runs: Path | None = None,
     but: Path | None = None,
@@ -233,7 +236,7 @@ def make_plan(
     Args:
         spec: What to search.
         host: What is installed.
-        assigned: The splits; loaded here where the data are there, unless given.
+        divided: The splits; loaded here where the data are there, unless given.
         runs: A folder of runs, some of which may have opened the same confirm items.
         but: The planned run's own directory.
 
@@ -249,7 +252,8 @@ def make_plan(
     if (sampler := spec.search.sampler) is Sampler.TPE:
         require_optuna()
     drawn = tuple(draw(spec.stage.spaces, index, seed, sampler) for index in range(count))
-    assigned, unread = (assigned, ()) if assigned else _assigned(spec, parts)
+    divided, unread = (divided, ()) if divided else _divided(spec, parts)
+    assigned, tally = divided or (None, None)
     check_predictions(spec, parts, assigned)
     counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
     units, openings = counts, list[Opening]()
@@ -262,7 +266,7 @@ def make_plan(
                 raise DataError(message, where=f"domain '{parts.domain.name}'")
         if runs is not None:
             openings = earlier_openings(fingerprint(assigned.confirm), runs, but=but)
-    plan = Plan(spec, parts, teacher, sizes, drawn, counts, units, tuple(openings))
+    plan = Plan(spec, parts, teacher, sizes, drawn, counts, units, tally, tuple(openings))
     _check_precision(plan)
     return replace(plan, warnings=(*unread, *_warnings(plan)))
 
@@ -313,7 +317,7 @@ def _sizes(spec: SearchSpec, parts: Parts, teacher: ModelFacts) -> tuple[Size, .
     return tuple(sorted(sizes, key=lambda size: (size.parameters, size.name)))
 
 
-def _assigned(spec: SearchSpec, parts: Parts) -> tuple[Assigned | None, tuple[str, ...]]:
+def _divided(spec: SearchSpec, parts: Parts) -> tuple[Divided | None, tuple[str, ...]]:
     """Return the splits, or say why only the spec's own numbers are known."""
     try:
         examples = load_examples(parts.domain, parts.options)
@@ -322,7 +326,7 @@ def _assigned(spec: SearchSpec, parts: Parts) -> tuple[Assigned | None, tuple[st
             raise
         return None, (f"the data are not there, so counts are those of the spec: {error}",)
     splits, seed = spec.stage.splits, spec.search.seed
-    return assign(examples, splits, seed, domain=parts.domain.name), ()
+    return divide(examples, splits, seed, domain=parts.domain.name), ()
 
 
 def _asked(splits: Splits) -> Counts:

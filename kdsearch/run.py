@@ -26,7 +26,7 @@ from kdsearch.spec.models import SearchSpec, Settings, settings_hash
 from kdsearch.spec.parts import Parts, resolve_parts
 from kdsearch.splits import (
     Assigned,
-    assign,
+    divide,
     fingerprint,
     independent,
     load_examples,
@@ -215,15 +215,14 @@ class _Search:
         self.folder = run_directory.absolute()
         self.parts = resolve_parts(spec, host)
         domain = self.parts.domain
-        self.assigned: Assigned = assign(
+        divided = divide(
             load_examples(domain, self.parts.options),
             spec.stage.splits,
             spec.search.seed,
             domain=domain.name,
         )
-        self.plan: Plan = make_plan(
-            spec, host, self.assigned, runs=self.folder.parent, but=self.folder
-        )
+        self.assigned: Assigned = divided.splits
+        self.plan: Plan = make_plan(spec, host, divided, runs=self.folder.parent, but=self.folder)
         self.units = units_of(self.assigned.confirm)
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields

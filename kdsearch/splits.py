@@ -6,6 +6,10 @@ dev draw their counts and shares, in the order of sha256(seed, unit or id) and w
 time; train is what remains of the pool, or its own count of that. A dev or confirm that is `rest`
 gets all that the others leave; without one, what no split asked for is left out.
 
+Each question is asked once. Of copies (see `duplicates`) an official confirm keeps its own, before
+an official dev, before the pool: train loses to both. Of copies in the pool the first in the order
+of the seed is kept, before anything is drawn, so that counts come out as asked.
+
 Nothing depends on the order in which a domain yields its examples, and confirm stays as it is when
 the size of dev changes.
 """
@@ -18,6 +22,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kdsearch.duplicates import without_copies
 from kdsearch.errors import DataError, KdsearchError, PluginError, did_you_mean
 from kdsearch.plugin.api import Example
 from kdsearch.plugin.faults import raised
@@ -30,6 +35,9 @@ if TYPE_CHECKING:
 
 Size = str | float | int
 OFFICIAL = "official:"
+POOL = "pool"
+HOMES = ("confirm", "dev", POOL, None)
+"""From where an example is drawn: a question is kept by the first of them."""
 
 
 class Assigned(NamedTuple):
@@ -40,10 +48,41 @@ class Assigned(NamedTuple):
     confirm: tuple[Example, ...]
 
 
+class Tally(NamedTuple):
+    """What became of the examples of a domain."""
+
+    loaded: int
+    deduplicated: int
+    """Copies left out that would have been drawn from where the kept one was."""
+    leaked: int
+    """Copies left out of train, or of dev, of what an official split asks."""
+    unused: int
+    """Asked for by no split."""
+
+    @property
+    def copies(self) -> int:
+        """All copies that were left out."""
+        return self.deduplicated + self.leaked
+
+
+class Divided(NamedTuple):
+    """The splits, and what was left out of them."""
+
+    splits: Assigned
+    tally: Tally
+
+
 def assign(
     examples: Iterable[Example], splits: Splits, seed: int, *, domain: str = "domain"
 ) -> Assigned:
-    """Assign examples to train, dev and confirm.
+    """Assign examples to train, dev and confirm; see `divide`."""
+    return divide(examples, splits, seed, domain=domain).splits
+
+
+def divide(
+    examples: Iterable[Example], splits: Splits, seed: int, *, domain: str = "domain"
+) -> Divided:
+    """Leave out copies and assign what is left to train, dev and confirm.
 
     Args:
         examples: All that the domain yields, in any order.
@@ -56,7 +95,7 @@ def assign(
             with another split, or an example is malformed.
         PluginError: If what the domain yields are no examples.
     """
-    return _Assigner(_checked(examples, domain), splits, seed, f"domain '{domain}'").assign()
+    return _Assigner(_checked(examples, domain), splits, seed, f"domain '{domain}'").divide()
 
 
 def load_examples(domain: Domain, options: Any) -> tuple[Example, ...]:
@@ -147,11 +186,34 @@ class _Assigner:
 
     def __init__(self, examples: Sequence[Example], splits: Splits, seed: int, where: str) -> None:
         self.sizes: dict[str, Size] = splits.model_dump()
-        self.units = _units(examples, seed)
+        self.seed = seed
+        self.loaded = len(examples)
         self.official = sorted({example.split for example in examples if example.split is not None})
+        self.copies = without_copies(examples, self._rank, self._home)
+        self.units = _units(self.copies.kept, seed)
         self.where = where
 
-    def assign(self) -> Assigned:
+    def divide(self) -> Divided:
+        splits, (_, deduplicated, leaked) = self._assigned(), self.copies
+        unused = self.loaded - deduplicated - leaked - sum(map(len, splits))
+        return Divided(splits, Tally(self.loaded, deduplicated, leaked, unused))
+
+    def _home(self, example: Example) -> str | None:
+        """Return which split takes an example for certain, or the pool; None where none asks."""
+        for split in ("confirm", "dev"):
+            if self.sizes[split] == f"{OFFICIAL}{example.split}":
+                return split
+        train = self.sizes["train"]
+        if not _official(train) or train == f"{OFFICIAL}{example.split}":
+            return POOL
+        return next((split for split in ("confirm", "dev") if self.sizes[split] == "rest"), None)
+
+    def _rank(self, example: Example) -> tuple[int, bytes, str]:
+        """Order examples by who keeps a question, then as they are drawn."""
+        order = HOMES.index(self._home(example))
+        return order, _draw_rank(self.seed, _unit_name(example)), example.id
+
+    def _assigned(self) -> Assigned:
         left, taken = self.units, dict[str, list[_Unit]]()
         for split in ("confirm", "dev"):
             if _official(self.sizes[split]):
@@ -216,11 +278,12 @@ def _units(examples: Iterable[Example], seed: int) -> list[_Unit]:
     members: dict[str, list[Example]] = defaultdict(list)
     for example in sorted(examples, key=lambda example: example.id):
         members[_unit_name(example)].append(example)
-    ranked = [
-        _Unit(sha256(f"{seed}:{name}".encode()).digest(), tuple(unit))
-        for name, unit in members.items()
-    ]
+    ranked = [_Unit(_draw_rank(seed, name), tuple(unit)) for name, unit in members.items()]
     return sorted(ranked, key=_rank)
+
+
+def _draw_rank(seed: int, unit: str) -> bytes:
+    return sha256(f"{seed}:{unit}".encode()).digest()
 
 
 def _unit_name(example: Example) -> str:

@@ -12,7 +12,7 @@ from kdsearch.plan import Plan, make_plan
 from kdsearch.plugin import Size
 from kdsearch.plugin.host import Host
 from kdsearch.spec.loading import load_spec
-from kdsearch.splits import assign
+from kdsearch.splits import divide
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,8 +100,9 @@ def test_rules_are_those_of_the_spec(plan: Planner) -> None:
 def test_given_splits_are_counted(plan: Planner, toy_host: Host) -> None:
     planned = plan()
     examples = planned.parts.domain.load(planned.parts.options)
-    splits = assign(examples, planned.spec.stage.splits, planned.spec.search.seed)
+    splits = divide(examples, planned.spec.stage.splits, planned.spec.search.seed)
     assert make_plan(planned.spec, toy_host, splits).counts == planned.counts
+    assert planned.to_json()["data"] == {**splits.tally._asdict(), "loaded": 289}
     assert planned.counts == (109, 60, 120)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kdsearch.errors import DataError, PluginError
 from kdsearch.plugin import Example
 from kdsearch.spec.models import Splits
-from kdsearch.splits import assign, fingerprint, independent, units_of
+from kdsearch.splits import Tally, assign, divide, fingerprint, independent, units_of
 
 
 def items(count: int, split: str | None = None, unit: int | None = None) -> list[Example]:
@@ -20,7 +20,7 @@ def items(count: int, split: str | None = None, unit: int | None = None) -> list
     return [
         Example(
             id=f"{prefix}{number}",
-            question=f"question {number}",
+            question=f"{prefix} {number}",
             answer="yes",
             split=split,
             unit=f"{prefix} unit {number // unit}" if unit else None,
@@ -68,6 +68,55 @@ def test_confirm_does_not_change_with_dev() -> None:
     small, large = (assign(items(100), Splits(dev=dev, confirm=30), 0) for dev in (5, 50))
     assert small.confirm == large.confirm
     assert set(small.dev) < set(large.dev)
+
+
+copied = st.lists(
+    st.tuples(st.integers(0, 20), st.sampled_from(["train", "dev", "test"])),
+    min_size=30,
+    max_size=60,
+).map(
+    lambda drawn: [
+        Example(str(at), f"item {number}", "yes", split=split)
+        for at, (number, split) in enumerate(drawn)
+    ]
+)
+
+
+@given(examples=copied, seed=st.integers(0, 9), shuffle=st.integers(0, 9), dev=st.integers(1, 5))
+def test_each_question_is_asked_once_and_confirm_stays_as_it_is(
+    examples: list[Example], seed: int, shuffle: int, dev: int
+) -> None:
+    try:
+        small, tally = divide(examples, Splits(dev=1, confirm=4), seed)
+        large = assign(
+            Random(shuffle).sample(examples, len(examples)), Splits(dev=dev, confirm=4), seed
+        )
+    except DataError:
+        return  # too few questions are left
+    asked = [example.question for split in small for example in split]
+    assert len(asked) == len(set(asked)) == len({example.question for example in examples})
+    assert tally == Tally(len(examples), len(examples) - len(asked), 0, 0)
+    assert small.confirm == large.confirm
+    assert small.dev == large.dev[:1]
+
+
+def test_train_loses_to_dev_and_dev_to_confirm() -> None:
+    said = [
+        ("a", "train"),
+        ("A!", "train"),
+        ("a?", "dev"),
+        ("b", "dev"),
+        ("B", "test"),
+        ("c", "train"),
+    ]
+    examples = [
+        Example(str(at), text, "yes", split=split)
+        for at, (text, split) in enumerate([*said, ("a", "other"), ("d", "other"), ("d", "train")])
+    ]
+    asked = Splits(train=TRAIN, dev=DEV, confirm=TEST)
+    splits, tally = divide(examples, asked, 0)
+    assert [[example.id for example in split] for split in splits] == [["5", "8"], ["2"], ["4"]]
+    assert tally == Tally(loaded=9, deduplicated=0, leaked=3, unused=2)
 
 
 TRAIN, DEV, TEST = "official:train", "official:dev", "official:test"

@@ -86,6 +86,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     teacher = plan["teacher"]
     lines = [("teacher", teacher["name"])] if teacher["parameters"] is None else []
     lines += [("trials", _trials(plan)), ("cost", _cost(plan["cost"]))]
+    lines += [("data", rows.data_line(plan["data"]))] if plan.get("data") else []
     lines += [("train", f"{numbers.known(plan['splits']['train'])} items")]
     lines += [(split, _margins(plan, split)) for split in ("dev", "confirm")]
     drawn = plan["configurations"]

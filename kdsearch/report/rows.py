@@ -201,6 +201,8 @@ def _reference(match: Mapping[str, Any]) -> str:
 def closing(summary: Summary) -> list[tuple[str, str]]:
     """Return labelled lines: what the search cost, how trials ended, what to beware of."""
     lines = [("cost", _cost(summary["cost"])), ("trials", _trials(summary["trials"]))]
+    data = summary.get("data") or {}
+    lines += [("data", data_line(data))] if data.get("deduplicated") or data.get("leaked") else []
     lines += [("failed", line) for line in _failures(summary.get("failures") or [])]
     lines += [("warning", line) for line in summary.get("warnings") or []]
     repeated = [label == before for (label, _), (before, _) in zip(lines[1:], lines, strict=False)]
@@ -208,6 +210,15 @@ def closing(summary: Summary) -> list[tuple[str, str]]:
         ("" if same else label, line)
         for same, (label, line) in zip(repeated, lines[1:], strict=True)
     ]
+
+
+def data_line(data: Mapping[str, int]) -> str:
+    """Tell what became of the loaded examples."""
+    copies = data["deduplicated"] + data["leaked"]
+    parts = [f"{data['loaded']:,} loaded", f"{numbers.noun(copies, 'copy', 'copies')} left out"]
+    parts += [f"{data['leaked']:,} of them leaks between splits"] if data["leaked"] else []
+    parts += [f"{data['unused']:,} asked for by no split"] if data["unused"] else []
+    return ", ".join(parts)
 
 
 def _cost(cost: Mapping[str, Any]) -> str:

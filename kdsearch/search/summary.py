@@ -105,6 +105,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
         "match": dict(plan["match"]) | {"smallest_supported_margin": _supported(facts)},
         "sizes": [_size(facts, size) for size in plan["sizes"]],
         "selected": _selected(facts),
+        "data": _data(plan),
         "cost": _cost(records, facts),
         "trials": {
             "finished": _count(facts, TrialFinished),
@@ -230,6 +231,11 @@ def _selected(facts: _Facts) -> dict[str, Any] | None:
                 "path": f"students/{planned['size']}",
             }
     return None
+
+
+def _data(plan: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what became of the loaded examples; None of a journal that does not say."""
+    return {**plan["data"], "kept": plan["items"]} if plan.get("data") else None
 
 
 def _cost(records: Sequence[Record], facts: _Facts) -> dict[str, Any]:

@@ -32,6 +32,12 @@ def test_the_plan_says(plan: dict[str, Any], line: str) -> None:
     assert line in drawn(plan, 200)
 
 
+def test_the_plan_says_what_was_left_out(plan: dict[str, Any]) -> None:
+    plan["data"] = {"loaded": 2000, "deduplicated": 12, "leaked": 2, "unused": 300}
+    told = "2,000 loaded, 14 copies left out, 2 of them leaks between splits"
+    assert ("data", f"{told}, 300 asked for by no split") in plan_lines(plan)
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_counts_are_exact_at_any_width(plan: dict[str, Any], width: int) -> None:
     lines = drawn(plan, width)
