@@ -60,7 +60,7 @@ def _lines(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "teacher", f"{made}, fine-tuned first" if source.fine_tune else made
     yield "ladder", f"{spec.ladder.kind}{_listed(spec.ladder.rest)}"
     for name, term in stage.losses.items():
-        yield "loss", f"{name}{_listed({'weight': term.weight, **term.rest})}"
+        yield "loss", f"{name}{_listed(term.written)}"
     for path, space in stage.spaces.items():
         yield "searched", f"{path}{_listed(space.model_dump())}"
     configurations = f"{search.configurations_per_size} a size and its baseline"
@@ -81,5 +81,7 @@ def _value(value: Any) -> str:
     if isinstance(value, Space):
         return "searched"
     if isinstance(value, dict):
-        return f"({', '.join(map(str, value))})"
+        nested = any(isinstance(inner, dict) for inner in value.values())
+        words = value if nested else [f"{key} {_value(inner)}" for key, inner in value.items()]
+        return f"({', '.join(words)})"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

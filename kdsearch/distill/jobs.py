@@ -272,7 +272,8 @@ def _objective(
     for name, given in losses.items():
         loss = workspace.host.loss(name)
         config = workspace.loss_config(name, given)
-        terms[name] = Term(loss.build(config, shapes), given["weight"])
+        balanced = given.get("balance") == "auto"
+        terms[name] = Term(loss.build(config, shapes), given["weight"], balanced)
         hidden = hidden or Signal.HIDDEN_STATES in needs_of(loss, config)
     return DistillationModel(student.model, terms, hidden=hidden)
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from kdsearch.distill.balance import Balance
 from kdsearch.distill.choices import option_scores
 from kdsearch.distill.passes import IGNORED, forward, source_mask
 from kdsearch.plugin import LossInputs, TopLogits
+from kdsearch.spec.objective import weight_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,10 @@ class Term:
     """A built loss term and its weight in the objective."""
 
     module: nn.Module
-    weight: float
+    weight: float | Mapping[str, Any]
+    """A number, or the keys of a `WeightSchedule`."""
+    balanced: bool = False
+    """Whether it is scaled to the size of `answer_ce` first."""
 
 
 class DistillationModel(nn.Module):
@@ -44,6 +49,7 @@ class DistillationModel(nn.Module):
         self.student = student
         self.heads = nn.ModuleDict({name: term.module for name, term in terms.items()})
         self.weights = {name: term.weight for name, term in terms.items()}
+        self.balance = Balance([name for name, term in terms.items() if term.balanced])
         self.hidden = hidden
         self.step = 0
         self.total_steps = 1
@@ -94,8 +100,29 @@ class DistillationModel(nn.Module):
             choice_scores=scores,
         )
         terms = {name: head(inputs) for name, head in self.heads.items()}
-        loss = torch.stack([self.weights[name] * value for name, value in terms.items()]).sum()
-        return {"loss": loss, "terms": {name: value.detach() for name, value in terms.items()}}
+        factors = self.balance.factors(self.step)
+        self.balance.add(terms)
+        progress = self.step / self.total_steps
+        weighted = [
+            weight_at(self.weights[name], progress) * factors.get(name, 1.0) * value
+            for name, value in terms.items()
+        ]
+        return {
+            "loss": torch.stack(weighted).sum(),
+            "terms": {name: value.detach() for name, value in terms.items()},
+        }
+
+    @torch.no_grad()
+    def measure(self, batches: Sequence[Mapping[str, Any]]) -> None:
+        """Run an accumulation window through without training, to know the size of each term.
+
+        Args:
+            batches: On the student's device, with their `window_counts`.
+        """
+        self.train(False)
+        for batch in batches:
+            self(**batch)
+        self.balance.step = -1
 
 
 def _top_logits(

@@ -79,6 +79,9 @@ class DistillationTrainer(Trainer):
             shared = {name: self._over_devices(count, device) for name, count in counts.items()}
             for batch in batches:
                 batch["window_counts"] = shared
+            if self.distillation.balance.unknown:
+                with self.compute_loss_context_manager():
+                    self.distillation.measure([self._prepare_inputs(batch) for batch in batches])
         return batches, items
 
     def _over_devices(self, count: Any, device: torch.device) -> Tensor:

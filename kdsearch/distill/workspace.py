@@ -17,6 +17,7 @@ from kdsearch.plugin import Signal, SignalRequest, Size, Student
 from kdsearch.plugin.host import Host
 from kdsearch.predictions import Predictions
 from kdsearch.spec.loading import Parts, load_spec, resolve_parts
+from kdsearch.spec.objective import options_of
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
 from kdsearch.spec.signals import stage_request
 from kdsearch.splits import Assigned, assign, load_examples
@@ -159,8 +160,7 @@ class Workspace:
 
     def loss_config(self, name: str, given: Mapping[str, Any]) -> Any:
         """Return a loss's validated options; its weight is none of them."""
-        options = {key: value for key, value in given.items() if key != "weight"}
-        return self.host.loss(name).Config(**options)
+        return self.host.loss(name).Config(**options_of(given))
 
     @property
     def stored_targets(self) -> list[bool]:

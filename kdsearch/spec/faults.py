@@ -78,9 +78,12 @@ class _Teller:
 
     def tell(self, error: ValidationError) -> list[Fault]:
         """Tell each fault once, a union's branches as one."""
+        found = self._tell(_without_echoes(error.errors(include_url=False)))
+        return sorted(found, key=lambda fault: not fault.message.startswith("unknown key"))
+
+    def _tell(self, details: Sequence[ErrorDetails]) -> list[Fault]:
         found: list[Fault] = []
         unions: dict[Trail, list[tuple[str, ErrorDetails]]] = {}
-        details = _without_echoes(error.errors(include_url=False))
         followed = [(_follow(self.data, detail), detail) for detail in details]
         for (_, at, branch), detail in followed:
             if branch is not None:
@@ -90,7 +93,7 @@ class _Teller:
                 found.append(self._fault(trail, detail))
             elif at in unions:
                 found += self._of_union(at, unions.pop(at))
-        return sorted(found, key=lambda fault: not fault.message.startswith("unknown key"))
+        return found
 
     def _of_union(self, at: Trail, details: list[tuple[str, ErrorDetails]]) -> list[Fault]:
         """Tell what is wrong with a value that fits no branch: of the branch that was meant."""
@@ -98,6 +101,9 @@ class _Teller:
         for part in at:
             value = value[part]
         kept = [detail for _, detail in details]
+        if inner := _meant_part(value, details):
+            meant_details = [detail for branch, detail in details if branch == inner]
+            return self._tell([_outside_union(detail, len(at)) for detail in meant_details])
         if any(branch in FORMS for branch, _ in details):
             if isinstance(value, Mapping) and not is_space(value):
                 return [self._of_value(at, _no_space(value))]
@@ -162,6 +168,26 @@ def _holds(data: Any, part: str | int) -> bool:
         return part in data
     is_list = isinstance(data, Sequence) and not isinstance(data, str)
     return is_list and isinstance(part, int) and part < len(data)
+
+
+def _outside_union(detail: ErrorDetails, depth: int) -> ErrorDetails:
+    """Take the name of a union's branch out of a location."""
+    shorter = detail.copy()
+    shorter["loc"] = (*detail["loc"][:depth], *detail["loc"][depth + 1 :])
+    return shorter
+
+
+def _meant_part(value: Any, details: Sequence[tuple[str, ErrorDetails]]) -> str | None:
+    """Return the branch, no search space, that knows a key of the mapping that was written."""
+    if not isinstance(value, Mapping) or is_space(value):
+        return None
+    inside = [(branch, detail) for branch, detail in details if detail["loc"][-1] != branch]
+    for part in dict.fromkeys(branch for branch, _ in inside if branch not in FORMS):
+        own = [detail for branch, detail in inside if branch == part]
+        unknown = {detail["loc"][-1] for detail in own if detail["type"] == "extra_forbidden"}
+        if set(value) - unknown:
+            return part
+    return None
 
 
 def _no_space(value: Mapping[str, Any]) -> str:

@@ -17,31 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     create_model,
     model_validator,
 )
 
-from kdsearch.spec.space import Configuration, Sampler, Space, parse_space
-
-
-class Strict(BaseModel):
-    """Base of every part of a spec: unknown keys are refused, values are frozen."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class Open(BaseModel):
-    """Base of parts whose remaining keys a plugin validates."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
-
-    @property
-    def rest(self) -> dict[str, Any]:
-        """The keys that the plugin validates."""
-        return dict(self.__pydantic_extra__ or {})
+from kdsearch.spec.base import Open, Strict
+from kdsearch.spec.objective import LossTerm, options_of
+from kdsearch.spec.space import Configuration, Sampler, Space
 
 
 class Precision(StrEnum):
@@ -183,14 +166,6 @@ class Teacher(Strict):
         return self
 
 
-class LossTerm(Open):
-    """A term's weight; its other keys are the loss plugin's own."""
-
-    __pydantic_extra__: dict[str, Annotated[Any, BeforeValidator(parse_space)]] = Field(init=False)
-
-    weight: Annotated[float, Field(ge=0.0)] | Space = 1.0
-
-
 class LadderChoice(Open):
     """The ladder's kind; its other keys are the ladder plugin's own."""
 
@@ -311,9 +286,7 @@ class Stage(Strict):
         """The searched values by path, in the order of the spec."""
         found: dict[str, Space] = {}
         for name, term in self.losses.items():
-            for key, value in {"weight": term.weight, **term.rest}.items():
-                if isinstance(value, Space):
-                    found[f"losses.{name}.{key}"] = value
+            found |= {f"losses.{name}.{path}": space for path, space in term.spaces}
         for key in Training.model_fields:
             value = getattr(self.train, key)
             if isinstance(value, Space):
@@ -326,26 +299,19 @@ class Stage(Strict):
         Raises:
             KeyError: If the configuration misses a searched value.
         """
-
-        def fixed(path: str, value: Any) -> Any:
-            return configuration[path] if isinstance(value, Space) else value
-
         losses = {
-            name: {
-                key: fixed(f"losses.{name}.{key}", value)
-                for key, value in {"weight": term.weight, **term.rest}.items()
-            }
-            for name, term in self.losses.items()
+            name: term.fixed(configuration, f"losses.{name}") for name, term in self.losses.items()
         }
-        train = {
-            key: fixed(f"train.{key}", getattr(self.train, key)) for key in Training.model_fields
-        }
+        train = {key: getattr(self.train, key) for key in Training.model_fields}
+        for key, value in train.items():
+            if isinstance(value, Space):
+                train[key] = configuration[f"train.{key}"]
         return Settings(losses=losses, training=Training(**train))
 
     def baseline(self, configuration: Configuration) -> Settings:
         """Return the settings without teacher: the same training, `answer_ce` on gold alone."""
         settings = self.resolve(configuration)
-        alone = {**settings.losses.get("answer_ce", {}), "weight": 1.0}
+        alone = {**options_of(settings.losses.get("answer_ce", {})), "weight": 1.0}
         alone.pop("labels", None)
         return Settings(losses={"answer_ce": alone}, training=settings.training)
 

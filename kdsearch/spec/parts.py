@@ -10,9 +10,11 @@ from pydantic import BaseModel, Field, ValidationError
 
 from kdsearch.errors import KdsearchError, PluginError, SpecError, did_you_mean
 from kdsearch.plugin.api import Answer, Signal, Use
+from kdsearch.spec.base import Strict
 from kdsearch.spec.document import Origin
 from kdsearch.spec.faults import faults_of, strictly
-from kdsearch.spec.models import Settings, Strict, Training
+from kdsearch.spec.models import Settings, Training
+from kdsearch.spec.objective import LossTerm, WeightSchedule, counts, options_of
 from kdsearch.spec.space import Configuration, LogUniform, Sampler, Space, Uniform, draw
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Parts:
 
     def loss_config(self, name: str, settings: Settings) -> Any:
         """Return a loss's validated options in one trial's settings; its weight is none of them."""
-        return self.losses[name].Config.model_validate(_options(settings.losses[name]))
+        return self.losses[name].Config.model_validate(options_of(settings.losses[name]))
 
 
 def resolve_parts(spec: SearchSpec, host: Host, origin: Origin | None = None) -> Parts:
@@ -101,6 +103,7 @@ class _Resolver:
         ladder_config = self._config(ladder.Config, spec.ladder.rest, ("ladder",))
         self._check_metric(domain)
         self._check_teacher(ladder, losses)
+        self._check_balance()
         self._check_edges(losses)
         self._check_grid()
         self._give_up()
@@ -171,11 +174,24 @@ class _Resolver:
         stage = self.spec.stage
         for name, loss in losses.items():
             term, prefix = stage.losses[name], (*STAGE, "losses", name)
-            self._at_edges(_Weight, {"weight": term.weight}, prefix)
+            if isinstance(term.weight, WeightSchedule):
+                self._at_edges(WeightSchedule, term.written["weight"], (*prefix, "weight"))
+            else:
+                self._at_edges(_Weight, {"weight": term.weight}, prefix)
             self._at_edges(loss.Config, term.rest, prefix)
         fields = {key: getattr(stage.train, key) for key in Training.model_fields}
         searched = {key: value for key, value in fields.items() if isinstance(value, Space)}
         self._at_edges(Training, searched, (*STAGE, "train"))
+
+    def _check_balance(self) -> None:
+        """Refuse to balance what has nothing to be balanced with."""
+        terms = self.spec.stage.losses
+        for name, term in terms.items():
+            if term.balance == "auto" and (name == "answer_ce" or "answer_ce" not in terms):
+                message = f"losses.{name}.balance: auto scales a term to the size of answer_ce"
+                reason = "which is this one" if name == "answer_ce" else "which is not among losses"
+                trail = self.origin.rename((*STAGE, "losses", name, "balance"))
+                self._add(trail, f"{message}, {reason}")
 
     def _check_grid(self) -> None:
         """Refuse intervals where every combination is to be walked."""
@@ -221,7 +237,9 @@ class _Resolver:
         try:
             return strictly(model, values)
         except ValidationError as error:
-            also = {"ladder": ["kind"], "losses": ["weight"]}.get(str(prefix[-2:][0]), [])
+            also = {"ladder": ["kind"], "losses": [*LossTerm.model_fields]}.get(
+                str(prefix[-2:][0]), []
+            )
             for fault in faults_of(error, model, values, rename, also):
                 hint = _hint(error, spaces) if not fault.at_key else ""
                 self._add(fault.trail, f"{fault.message}{hint}", at_key=fault.at_key)
@@ -237,14 +255,16 @@ class _Resolver:
         needs, count = [], self.spec.search.configurations_per_size
         for index, drawn in enumerate(self._configurations()):
             settings = self.spec.stage.resolve(drawn)
-            if index < count and not any(values["weight"] for values in settings.losses.values()):
+            if index < count and not any(
+                counts(values["weight"]) for values in settings.losses.values()
+            ):
                 where = self.origin.rename((*STAGE, "losses"))
                 self._add(where, f"losses: every weight is 0 in configuration {index}")
                 break
             needed = frozenset[Signal]()
             for name, loss in losses.items():
                 prefix = (*STAGE, "losses", name)
-                options = _options(settings.losses[name])
+                options = options_of(settings.losses[name])
                 config = self._validate(loss.Config, options, prefix, {}, {})
                 if config is not None:
                     own = needs_of(loss, config)
@@ -279,7 +299,3 @@ def _hint(error: ValidationError, spaces: Mapping[str, Space]) -> str:
         if detail["type"] == "int_type" and isinstance(space, Uniform | LogUniform):
             return " (an interval draws fractions: use choice)"
     return ""
-
-
-def _options(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key != "weight"}

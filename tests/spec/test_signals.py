@@ -10,7 +10,8 @@ from kdsearch.facts import facts_of_config
 from kdsearch.plugin import LayerSignal, ModelFacts, Options, Signal, SignalRequest
 from kdsearch.plugin.builtin import NamedLoss, kdsearch_losses
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
-from kdsearch.spec.models import DomainChoice, LossTerm, Stage, Teacher
+from kdsearch.spec.models import DomainChoice, Stage, Teacher
+from kdsearch.spec.objective import LossTerm
 from kdsearch.spec.signals import stage_request
 
 MEASURES = ScratchSize(d_model=8, d_ff=8, layers=3, heads=2)
