@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdsearch.plugin.reading import plain, tidy
+from kdsearch.plugin.texts import plain, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -20,28 +20,39 @@ from kdsearch.plugin.api import (
     TopLogits,
     Use,
 )
+from kdsearch.plugin.choices import ChoiceOptions, LabelOptions
+from kdsearch.plugin.domains import ChoiceDomain, LabelDomain, NumberDomain, TextDomain
 from kdsearch.plugin.hookspecs import hookimpl
+from kdsearch.plugin.reading import DataOptions, Row
 from kdsearch.plugin.signals import LayerSignal, SignalRequest
 
 __all__ = [
     "API",
     "Answer",
+    "ChoiceDomain",
+    "ChoiceOptions",
+    "DataOptions",
     "Domain",
     "Example",
+    "LabelDomain",
+    "LabelOptions",
     "Ladder",
     "LayerSignal",
     "Loss",
     "LossInputs",
     "ModelFacts",
+    "NumberDomain",
     "Options",
     "Prediction",
     "Prompt",
+    "Row",
     "Scores",
     "Shapes",
     "Signal",
     "SignalRequest",
     "Size",
     "Student",
+    "TextDomain",
     "TopLogits",
     "Use",
     "hookimpl",

@@ -11,39 +11,23 @@ from typing import TYPE_CHECKING
 
 from kdsearch.plugin import (
     API,
-    Answer,
+    ChoiceDomain,
+    ChoiceOptions,
+    DataOptions,
     Domain,
     Example,
-    Prediction,
-    Prompt,
-    Scores,
-    Use,
+    NumberDomain,
+    Row,
     hookimpl,
 )
-from kdsearch.plugin.answers import last_number, number_scores
-from kdsearch.plugin.choices import (
-    LETTERS,
-    ChoiceOptions,
-    answer_place,
-    choice_prompt,
-    choice_scores,
-    limited,
-)
-from kdsearch.plugin.reading import (
-    DataOptions,
-    Row,
-    examples,
-    hub_rows,
-    json_rows,
-    line_rows,
-    plain,
-    split_files,
-    stable_id,
-    tidy,
-)
+from kdsearch.plugin.answers import last_number
+from kdsearch.plugin.choices import LETTERS, answer_place, choice_example
+from kdsearch.plugin.files import json_rows, line_rows, split_files
+from kdsearch.plugin.hub import hub_rows
+from kdsearch.plugin.texts import plain, stable_id, tidy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
 KDSEARCH_API = API
@@ -61,84 +45,72 @@ CALCULATION = re.compile(r"<<.*?>>")
 """A calculator's annotation, such as `<<3*4=12>>` (Cobbe et al. 2021)."""
 
 
-class AquaRat:
+class AquaRat(ChoiceDomain):
     """Algebraic word problems with five options and rationales (Ling et al. 2017)."""
 
     name = "aqua_rat"
-    version = "1"
-    Options = ChoiceOptions
-    answer = Answer.CHOICE
-    use = Use.SEARCH
-    metrics = ("accuracy",)
-    aggregates = ()
-    max_new_tokens = 2
-    stop = ("\n",)
+    version = "2"
     hub = "deepmind/aqua_rat"
 
-    def load(self, options: ChoiceOptions) -> Iterator[Example]:
-        """Yield every problem once; with other options it is the same problem.
-
-        Raises:
-            DataError: If a file is missing or malformed, or the hub cannot be reached.
-        """
+    def rows(self, options: ChoiceOptions) -> Iterator[Row]:
+        """Yield the problems, those of test and dev first."""
         if options.path is None:
             splits = {"test": "test", "dev": "validation", "train": "train"}
-            rows = hub_rows(self.hub, splits, "raw")
-        else:
-            rows = _aqua_rows(options.path)
-        return examples(
-            rows,
-            lambda row: _problem(row, options.max_choices),
-            on_bad_row=options.on_bad_row,
-            source=options.path or self.hub,
-            key=lambda example: _bare(example.question),
+            return hub_rows(self.hub, splits, "raw")
+        return _aqua_rows(options.path)
+
+    def example(self, row: Row, options: ChoiceOptions) -> Example:
+        """Convert a problem; options of bare numbers make one group, others another."""
+        question, choices = row.text("question"), _choices(row)
+        numbers = all(re.fullmatch(r"[-\d.,/ ]+", choice) for choice in choices)
+        return choice_example(
+            question,
+            choices,
+            answer_place(row, row.text("correct"), len(choices)),
+            max_choices=options.max_choices,
+            known_by=(_bare(question),),
+            rationale=str(row.values.get("rationale") or "").strip() or None,
+            group="numbers" if numbers else "units and expressions",
+            split=row.split,
         )
 
-    def format(self, example: Example, options: ChoiceOptions) -> Prompt:
-        """List the options by name."""
-        return choice_prompt(example, options.answer_format)
-
-    def score(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> Scores:
-        """Count the right choices."""
-        return choice_scores(predictions, examples)
+    def key(self, example: Example) -> str:
+        """Return the question: with other options it is the same problem."""
+        return _bare(example.question)
 
 
-class Gsm8k:
+class Gsm8k(NumberDomain):
     """Word problems of grade school, answered by a number (Cobbe et al. 2021)."""
 
     name = "gsm8k"
     version = "1"
-    Options = DataOptions
-    answer = Answer.NUMBER
-    use = Use.SEARCH
-    metrics = ("accuracy",)
-    aggregates = ()
-    max_new_tokens = 16
-    """The longest answer has ten digits; some tokenizers take one a token."""
-    stop = ("\n",)
     hub = "openai/gsm8k"
 
-    def load(self, options: DataOptions) -> Iterator[Example]:
-        """Yield every problem once; the group is the number of its steps.
-
-        Raises:
-            DataError: If a file is missing or malformed, or the hub cannot be reached.
-        """
+    def rows(self, options: DataOptions) -> Iterator[Row]:
+        """Yield the problems, those of test first."""
         if options.path is None:
-            rows = hub_rows(self.hub, {"test": "test", "train": "train"}, "main")
-        else:
-            files = split_files(options.path, GSM_FILES)
-            rows = (row for split, file in files for row in json_rows(file, split))
-        source = options.path or self.hub
-        return examples(rows, _steps, on_bad_row=options.on_bad_row, source=source)
+            yield from hub_rows(self.hub, {"test": "test", "train": "train"}, "main")
+            return
+        for split, file in split_files(options.path, GSM_FILES):
+            yield from json_rows(file, split)
 
-    def format(self, example: Example, options: DataOptions) -> Prompt:
-        """Ask for the number alone."""
-        return Prompt(target=str(example.answer), text=f"{example.question}\nAnswer:")
-
-    def score(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> Scores:
-        """Compare the last number of each answer, by value."""
-        return number_scores(predictions, examples)
+    def example(self, row: Row, options: DataOptions) -> Example:
+        """Convert a problem, whose answer ends by `#### NUMBER`; its steps make the groups."""
+        question = row.text("question")
+        reasoning, mark, final = str(row.value("answer")).rpartition("####")
+        number = last_number(final)
+        if not mark or number is None:
+            raise row.error("the answer does not end by '#### NUMBER'")
+        rationale = CALCULATION.sub("", reasoning).strip()
+        steps = len(rationale.splitlines())
+        return Example(
+            id=stable_id(question),
+            question=question,
+            answer=f"{number.normalize():f}",
+            rationale=rationale or None,
+            group=f"{steps} steps" if steps < 8 else "8 steps or more",
+            split=row.split,
+        )
 
 
 def _aqua_rows(path: Path) -> Iterator[Row]:
@@ -171,30 +143,18 @@ def _tabular_rows(path: Path, split: str) -> Iterator[Row]:
         yield Row(where, values, split)
 
 
-def _problem(row: Row, max_choices: int | None) -> Example:
-    """Convert a row of AQuA-RAT."""
-    question, listed = row.text("question"), row.value("options")
+def _choices(row: Row) -> tuple[str, ...]:
+    """Return the options of a problem, each written after its letter."""
+    listed = row.value("options")
     if not isinstance(listed, list) or len(listed) < 2:
         raise row.error("the options are no list of at least two")
-    options = []
+    choices = []
     for letter, said in zip(LETTERS, map(str, listed), strict=False):
         name, _, text = said.partition(")")
         if name.strip(" (") != letter or not text.strip():
             raise row.error(f"{said!r} is no option: '{letter})TEXT' was expected")
-        options.append(tidy(text))
-    answer = answer_place(row, row.text("correct"), len(options))
-    id_ = stable_id(_bare(question), *sorted(map(plain, options)))
-    choices, answer = limited(options, answer, max_choices, id_)
-    numbers = all(re.fullmatch(r"[-\d.,/ ]+", option) for option in options)
-    return Example(
-        id=id_,
-        question=question,
-        answer=answer,
-        choices=choices,
-        rationale=str(row.values.get("rationale") or "").strip() or None,
-        group="numbers" if numbers else "units and expressions",
-        split=row.split,
-    )
+        choices.append(tidy(text))
+    return tuple(choices)
 
 
 def _bare(text: str) -> str:
@@ -203,25 +163,6 @@ def _bare(text: str) -> str:
     Signs within a formula stay: without them different problems would be the same.
     """
     return "".join(SIGNS.sub("", plain(text)).split())
-
-
-def _steps(row: Row) -> Example:
-    """Convert a row of GSM8K: its answer ends by `#### NUMBER`."""
-    question = row.text("question")
-    reasoning, mark, final = str(row.value("answer")).rpartition("####")
-    number = last_number(final)
-    if not mark or number is None:
-        raise row.error("the answer does not end by '#### NUMBER'")
-    rationale = CALCULATION.sub("", reasoning).strip()
-    steps = len(rationale.splitlines())
-    return Example(
-        id=stable_id(question),
-        question=question,
-        answer=f"{number.normalize():f}",
-        rationale=rationale or None,
-        group=f"{steps} steps" if steps < 8 else "8 steps or more",
-        split=row.split,
-    )
 
 
 @hookimpl

@@ -11,39 +11,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import field_validator
 
 from kdsearch.errors import DataError
-from kdsearch.plugin import (
-    API,
-    Answer,
-    Domain,
-    Example,
-    Prediction,
-    Prompt,
-    Scores,
-    Use,
-    hookimpl,
-)
-from kdsearch.plugin.choices import (
-    LETTERS,
-    ChoiceOptions,
-    answer_place,
-    choice_prompt,
-    choice_scores,
-    limited,
-)
-from kdsearch.plugin.reading import (
-    PATH_ADVICE,
-    Row,
-    csv_rows,
-    examples,
-    hub_rows,
-    plain,
-    stable_id,
-    tidy,
-)
+from kdsearch.plugin import API, ChoiceDomain, ChoiceOptions, Domain, Use, hookimpl
+from kdsearch.plugin.choices import LETTERS, answer_place, choice_example
+from kdsearch.plugin.files import PATH_ADVICE, csv_rows
+from kdsearch.plugin.hub import hub_rows
+from kdsearch.plugin.texts import stable_id, tidy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from kdsearch.plugin import Example, Row
 
 KDSEARCH_API = API
 HUB = "cais/mmlu"
@@ -148,43 +126,36 @@ class MmluOptions(ChoiceOptions):
         return tuple(dict.fromkeys(found))
 
 
-class Mmlu:
+class Mmlu(ChoiceDomain):
     """Four-option questions on a subject; there is nothing to train on."""
 
     name = "mmlu"
-    version = "1"
+    version = "2"
     Options = MmluOptions
-    answer = Answer.CHOICE
     use = Use.EVALUATE
-    metrics = ("accuracy",)
-    aggregates = ()
-    max_new_tokens = 2
-    stop = ("\n",)
+    hub = HUB
 
-    def load(self, options: MmluOptions) -> Iterator[Example]:
-        """Yield every question once; those on one passage are one unit.
-
-        Raises:
-            DataError: If a file is missing or malformed, or the hub cannot be reached.
-        """
+    def rows(self, options: MmluOptions) -> Iterator[Row]:
+        """Yield the questions on the chosen subjects, those of test and val first."""
         if options.path is None:
-            rows = _hub_rows(options.chosen)
-        else:
-            rows = _file_rows(options.path, options.chosen)
-        return examples(
-            rows,
-            lambda row: _question(row, options.max_choices),
-            on_bad_row=options.on_bad_row,
-            source=options.path or HUB,
+            return _hub_rows(options.chosen)
+        return _file_rows(options.path, options.chosen)
+
+    def example(self, row: Row, options: MmluOptions) -> Example:
+        """Convert a question; those on one passage are one unit, and subjects the groups."""
+        question, said = row.text("question"), row.value("answer")
+        number = isinstance(said, int) and 0 <= said < 4
+        passage, _, asked = str(row.value("question")).strip().rpartition("\n")
+        shared = question.startswith(PASSAGE) and passage and asked
+        return choice_example(
+            question,
+            tuple(row.text(f"choice{place}") for place in range(4)),
+            answer_place(row, LETTERS[said] if number else row.text("answer"), 4),
+            max_choices=options.max_choices,
+            group=row.text("subject"),
+            unit=f"{row.split} {stable_id(tidy(passage))}" if shared else None,
+            split=row.split,
         )
-
-    def format(self, example: Example, options: MmluOptions) -> Prompt:
-        """List the options by name."""
-        return choice_prompt(example, options.answer_format)
-
-    def score(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> Scores:
-        """Count the right choices."""
-        return choice_scores(predictions, examples)
 
 
 def _hub_rows(chosen: Sequence[str]) -> Iterator[Row]:
@@ -239,28 +210,6 @@ def _rows(file: Path, subject: str, split: str) -> Iterator[Row]:
 def _number(said: Any) -> Any:
     """Return an answer from 0 to 3 as a number, anything else as it is."""
     return int(said) if str(said).strip() in {"0", "1", "2", "3"} else said
-
-
-def _question(row: Row, max_choices: int | None) -> Example:
-    """Convert a row; a number is the place of the answer."""
-    question = row.text("question")
-    options = tuple(row.text(f"choice{place}") for place in range(4))
-    said = row.value("answer")
-    letter = LETTERS[said] if isinstance(said, int) and 0 <= said < 4 else row.text("answer")
-    answer = answer_place(row, letter, 4)
-    id_ = stable_id(question, *sorted(map(plain, options)))
-    choices, answer = limited(options, answer, max_choices, id_)
-    passage, _, asked = str(row.value("question")).strip().rpartition("\n")
-    shared = question.startswith(PASSAGE) and passage and asked
-    return Example(
-        id=id_,
-        question=question,
-        answer=answer,
-        choices=choices,
-        group=row.text("subject"),
-        unit=f"{row.split} {stable_id(tidy(passage))}" if shared else None,
-        split=row.split,
-    )
 
 
 @hookimpl

@@ -7,32 +7,19 @@ options follow, one a line, by letter. A file is read as it is: nothing is downl
 from __future__ import annotations
 
 import codecs
-from pathlib import Path  # noqa: TC003 - pydantic reads it at run time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.errors import DataError
-from kdsearch.plugin import (
-    API,
-    Answer,
-    Domain,
-    Example,
-    Prediction,
-    Prompt,
-    Scores,
-    Use,
-    hookimpl,
-)
-from kdsearch.plugin.choices import (
-    LETTERS,
-    ChoiceOptions,
-    choice_prompt,
-    choice_scores,
-    limited,
-)
-from kdsearch.plugin.reading import PATH_ADVICE, examples, plain, shortened, stable_id
+from kdsearch.plugin import API, ChoiceDomain, ChoiceOptions, Domain, hookimpl
+from kdsearch.plugin.choices import LETTERS, choice_example
+from kdsearch.plugin.files import PATH_ADVICE
+from kdsearch.plugin.texts import plain, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from kdsearch.plugin import Example
 
 KDSEARCH_API = API
 
@@ -44,61 +31,32 @@ class TriviaOptions(ChoiceOptions):
     """A file in the OpenTriviaQA layout, or a folder that holds `history.txt`."""
 
 
-class Question(NamedTuple):
-    """One question of a file, whitespace normalised."""
-
-    text: str
-    options: tuple[str, ...]
-    answer: int
-
-    def example(self, max_choices: int | None) -> Example:
-        """Return it with so many options at most; the id is that of all, in any order."""
-        id_ = stable_id(self.text, *sorted(map(plain, self.options)))
-        choices, answer = limited(self.options, self.answer, max_choices, id_)
-        return Example(
-            id=id_,
-            question=self.text,
-            answer=answer,
-            choices=choices,
-            group=f"{len(choices)} options",
-        )
-
-
-class HistoryTrivia:
+class HistoryTrivia(ChoiceDomain):
     """Questions on history with two to four options (OpenTriviaQA)."""
 
     name = "history_trivia"
-    version = "1"
+    version = "2"
     Options = TriviaOptions
-    answer = Answer.CHOICE
-    use = Use.SEARCH
-    metrics = ("accuracy",)
-    aggregates = ()
-    max_new_tokens = 2
-    stop = ("\n",)
 
-    def load(self, options: TriviaOptions) -> Iterator[Example]:
-        """Yield every question once; one asked again, if with other options, is left out.
+    def rows(self, options: TriviaOptions) -> Iterator[list[_Line]]:
+        """Yield the lines of each question."""
+        return _blocks(options.path / "history.txt" if options.path.is_dir() else options.path)
 
-        Raises:
-            DataError: If the file cannot be read, is malformed, or has no question.
-        """
-        path = options.path / "history.txt" if options.path.is_dir() else options.path
-        return examples(
-            _blocks(path),
-            lambda block: _question(block).example(options.max_choices),
-            on_bad_row=options.on_bad_row,
-            source=path,
-            key=lambda example: plain(example.question),
+    def example(self, row: Sequence[_Line], options: TriviaOptions) -> Example:
+        """Convert a question; the number of its options makes the groups."""
+        question, choices, answer = _question(row)
+        count = min(len(choices), options.max_choices or len(choices))
+        return choice_example(
+            question,
+            choices,
+            answer,
+            max_choices=options.max_choices,
+            group=f"{count} options",
         )
 
-    def format(self, example: Example, options: TriviaOptions) -> Prompt:
-        """List the options by name."""
-        return choice_prompt(example, options.answer_format)
-
-    def score(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> Scores:
-        """Count the right choices."""
-        return choice_scores(predictions, examples)
+    def key(self, example: Example) -> str:
+        """Return the question: with other options it is the same."""
+        return plain(example.question)
 
 
 class _Line(NamedTuple):
@@ -142,8 +100,8 @@ def _decoded(line: bytes) -> str:
             line = line[error.end :]
 
 
-def _question(block: Sequence[_Line]) -> Question:
-    """Read one question from its lines."""
+def _question(block: Sequence[_Line]) -> tuple[str, tuple[str, ...], int]:
+    """Return a question, its options and the place of the right one."""
     head = block[0]
     if not head.text.startswith("#Q"):
         raise DataError(f"{shortened(head.text)} comes before any '#Q' line", where=head.where)
@@ -159,7 +117,7 @@ def _question(block: Sequence[_Line]) -> Question:
         known = ", ".join(map(shortened, options))
         message = f"the answer {shortened(answer)} is none of the options: {known}"
         raise DataError(message, where=block[marked].where)
-    return Question(text, options, options.index(answer))
+    return text, options, options.index(answer)
 
 
 def _options(head: _Line, lines: Sequence[_Line]) -> tuple[str, ...]:

@@ -14,9 +14,9 @@ from kdsearch_commonsense import (
 )
 
 from kdsearch.errors import DataError
-from kdsearch.plugin import Prediction
-from kdsearch.plugin.choices import ChoiceOptions
+from kdsearch.plugin import ChoiceOptions, Prediction
 from kdsearch.plugin.host import Host
+from kdsearch.testing import fake_hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -186,20 +186,14 @@ def test_commonsense_qa_reads_the_hub(tmp_path: Path, monkeypatch: pytest.Monkey
     asked: dict[str, Any] = KEEPING["question"]  # type: ignore[assignment]
     lists = {key: [choice[key] for choice in asked["choices"]] for key in ("label", "text")}
     row = {"question": asked["stem"], "choices": lists, "answerKey": "C"}
-    monkeypatch.setattr("datasets.load_dataset", lambda name: {"validation": [row]})
+    fake_hub(monkeypatch, {"validation": [row]})
     (example,) = CommonsenseQa().load(ChoiceOptions())
     assert replace(example, split="train") == commonsense_qa(tmp_path, KEEPING)[0]
     assert example.split == "dev"
 
 
 def test_winogrande_and_social_iqa_read_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-
-    def load_dataset(*names: str, **request: str) -> dict[str, list[dict[str, str]]]:
-        asked.append((names, request))
-        return {"train": [KETTLE | PICNIC | {"label": "2"}]}
-
-    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    asked = fake_hub(monkeypatch, {"train": [KETTLE | PICNIC | {"label": "2"}]})
     assert [example.answer for example in Winogrande().load(WinograndeOptions(size="m"))] == [0]
     assert [example.answer for example in SocialIqa().load(ChoiceOptions())] == [1]
     assert asked == [
@@ -268,7 +262,7 @@ def test_a_bad_row_names_its_line_or_is_skipped(
     assert caught.value.where == f"{file}:2"
     with caplog.at_level(logging.WARNING):
         assert len(list(domain.load(domain.Options(path=file, on_bad_row="skip")))) == 1
-    assert f"bad rows skipped: 1, the first at {file}:2" in caplog.text
+    assert f"bad rows skipped: 1 of 2, the first at {file}:2" in caplog.text
 
 
 def test_a_bad_label_names_its_line(tmp_path: Path) -> None:
@@ -295,10 +289,7 @@ def test_a_missing_file_is_named(tmp_path: Path, domain: Domain, name: str) -> N
 def test_a_hub_out_of_reach_is_told_with_a_way_out(
     monkeypatch: pytest.MonkeyPatch, domain: Domain
 ) -> None:
-    def unreachable(*names: str, **request: str) -> None:
-        raise ConnectionError("no network")
-
-    monkeypatch.setattr("datasets.load_dataset", unreachable)
+    fake_hub(monkeypatch, ConnectionError("no network"))
     with pytest.raises(DataError, match="no network") as caught:
         list(domain.load(domain.Options()))
     assert "domain.options.path" in str(caught.value.fix)

@@ -5,11 +5,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kdsearch_finance import FinancialNews, NewsOptions
+from kdsearch_finance import FinancialNews
 
 from kdsearch.errors import DataError
-from kdsearch.plugin import Prediction
+from kdsearch.plugin import LabelOptions, Prediction
 from kdsearch.plugin.host import Host
+from kdsearch.testing import fake_hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +32,7 @@ def file(tmp_path: Path) -> Path:
 
 def load(file: Path, content: str | bytes, **options: Any) -> list[Example]:
     file.write_bytes(content.encode() if isinstance(content, str) else content)
-    return list(FinancialNews().load(NewsOptions(path=file, **options)))
+    return list(FinancialNews().load(LabelOptions(path=file, **options)))
 
 
 def test_reads_the_official_form(file: Path) -> None:
@@ -71,7 +72,7 @@ def test_a_folder_holds_official_splits(tmp_path: Path, names: tuple[str, str]) 
     train, validation = names[0], names[1].replace("sent_train", "sent_valid")
     (tmp_path / train).write_text("text,label\nUp,1\nDown,0\n", encoding="utf8")
     (tmp_path / validation).write_text("text,label\nup,1\nFlat,2\n", encoding="utf8")
-    examples = FinancialNews().load(NewsOptions(path=tmp_path))
+    examples = FinancialNews().load(LabelOptions(path=tmp_path))
     found = {example.question: example.split for example in examples}
     assert found == {"up": "validation", "Flat": "validation", "Down": "train"}
 
@@ -94,14 +95,14 @@ def test_a_file_is_the_split_of_its_name(tmp_path: Path, name: str, split: str) 
 def test_the_prompt_names_the_answers(
     file: Path, answer_format: Any, listed: str, names: tuple[str, ...]
 ) -> None:
-    options = NewsOptions(answer_format=answer_format)
+    options = LabelOptions(answer_format=answer_format)
     prompt = FinancialNews().format(load(file, NEWS)[1], options)
     assert prompt.text == (f'$BBB, the made-up mill, says "orders" doubled\n{listed}\nSentiment:')
     assert (prompt.target, prompt.choices) == (names[1], names)
 
 
 def test_letters_are_the_standard(file: Path) -> None:
-    assert FinancialNews().format(load(file, NEWS)[2], NewsOptions()).target == "C"
+    assert FinancialNews().format(load(file, NEWS)[2], LabelOptions()).target == "C"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,8 @@ def test_bad_rows_are_skipped_and_counted(
     with caplog.at_level(logging.WARNING):
         kept = load(file, f"{content}Flat,2\n", on_bad_row="skip")
     assert kept[-1].question == "Flat"
-    assert f"bad rows skipped: 1, the first at {file}:" in caplog.text
+    assert "bad rows skipped: 1 of " in caplog.text
+    assert f"the first at {file}:" in caplog.text
 
 
 @pytest.mark.parametrize("content", [content for content, _, _ in BROKEN.values()], ids=BROKEN)
@@ -174,7 +176,7 @@ def test_a_file_without_rows_is_refused(file: Path) -> None:
 @pytest.mark.parametrize("name", ["none.csv", "."])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataError, match="No such file") as caught:
-        list(FinancialNews().load(NewsOptions(path=tmp_path / name)))
+        list(FinancialNews().load(LabelOptions(path=tmp_path / name)))
     assert caught.value.where == str(tmp_path / ("train.csv" if name == "." else name))
 
 
@@ -183,25 +185,22 @@ def test_reads_the_hub_without_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
         "train": [{"text": "Up", "label": 1}, {"text": "Down", "label": 0}],
         "validation": [{"text": "up https://t.co/x", "label": 1}],
     }
-    monkeypatch.setattr("datasets.load_dataset", lambda name: splits)
-    found = [(each.split, each.answer) for each in FinancialNews().load(NewsOptions())]
+    fake_hub(monkeypatch, splits)
+    found = [(each.split, each.answer) for each in FinancialNews().load(LabelOptions())]
     assert found == [("validation", 1), ("train", 0)]
 
 
 def test_a_hub_row_names_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datasets.load_dataset", lambda name: {"train": [{"text": "Up"}]})
+    fake_hub(monkeypatch, {"train": [{"text": "Up"}]})
     with pytest.raises(DataError, match="no 'label'") as caught:
-        list(FinancialNews().load(NewsOptions()))
+        list(FinancialNews().load(LabelOptions()))
     assert caught.value.where == "zeroshot/twitter-financial-news-sentiment/train:1"
 
 
 def test_a_hub_out_of_reach_is_told_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(name: str) -> None:
-        raise ConnectionError("Couldn't reach\nthe Hub")
-
-    monkeypatch.setattr("datasets.load_dataset", unreachable)
+    fake_hub(monkeypatch, ConnectionError("Couldn't reach\nthe Hub"))
     with pytest.raises(DataError, match="Couldn't reach the Hub") as caught:
-        list(FinancialNews().load(NewsOptions()))
+        list(FinancialNews().load(LabelOptions()))
     assert "domain.options.path" in str(caught.value.fix)
 
 

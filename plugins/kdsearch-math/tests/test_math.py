@@ -8,10 +8,9 @@ import pytest
 from kdsearch_math import AquaRat, Gsm8k
 
 from kdsearch.errors import DataError
-from kdsearch.plugin import Prediction
-from kdsearch.plugin.choices import ChoiceOptions
+from kdsearch.plugin import ChoiceOptions, DataOptions, Prediction
 from kdsearch.plugin.host import Host
-from kdsearch.plugin.reading import DataOptions
+from kdsearch.testing import fake_hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,7 +180,7 @@ def test_a_bad_row_names_its_line_or_is_skipped(
     assert caught.value.where == f"{file}:2"
     with caplog.at_level(logging.WARNING):
         assert len(list(domain.load(domain.Options(path=file, on_bad_row="skip")))) == 1
-    assert f"bad rows skipped: 1, the first at {file}:2" in caplog.text
+    assert f"bad rows skipped: 1 of 2, the first at {file}:2" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -201,26 +200,17 @@ def test_a_bad_tabular_row_names_its_line(tmp_path: Path, row: str, message: str
 
 
 def test_reads_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Any] = []
-
-    def load_dataset(*names: str) -> dict[str, list[Any]]:
-        asked.append(names)
-        return {"validation": [CRATES], "test": [CRATES | PEARS]}
-
-    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    asked = fake_hub(monkeypatch, {"validation": [CRATES], "test": [CRATES | PEARS]})
     assert [example.split for example in AquaRat().load(ChoiceOptions())] == ["test", "dev"]
     assert [example.answer for example in Gsm8k().load(DataOptions())] == ["1072"]
-    assert asked == [("deepmind/aqua_rat", "raw"), ("openai/gsm8k", "main")]
+    assert [names for names, _ in asked] == [("deepmind/aqua_rat", "raw"), ("openai/gsm8k", "main")]
 
 
 @pytest.mark.parametrize("domain", [AquaRat(), Gsm8k()], ids=lambda each: each.name)
 def test_a_hub_out_of_reach_is_told_with_a_way_out(
     monkeypatch: pytest.MonkeyPatch, domain: Domain
 ) -> None:
-    def unreachable(*names: str) -> None:
-        raise ConnectionError("no network")
-
-    monkeypatch.setattr("datasets.load_dataset", unreachable)
+    fake_hub(monkeypatch, ConnectionError("no network"))
     with pytest.raises(DataError, match="no network") as caught:
         list(domain.load(domain.Options()))
     assert "domain.options.path" in str(caught.value.fix)

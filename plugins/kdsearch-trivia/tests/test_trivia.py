@@ -93,11 +93,10 @@ def test_ids_hang_on_text_and_options_alone(file: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [2, 3, 4, 9])
-def test_max_choices_keeps_the_answer_and_the_order(file: Path, limit: int) -> None:
+def test_max_choices_keeps_the_answer(file: Path, limit: int) -> None:
     whole, reduced = load(file, FERRY)[0], load(file, FERRY, max_choices=limit)[0]
-    places = [whole.choices.index(choice) for choice in reduced.choices]
+    assert set(reduced.choices) <= set(whole.choices)
     assert len(reduced.choices) == min(limit, 4)
-    assert places == sorted(places)
     assert reduced.choices[int(reduced.answer)] == "The Ada"
 
 
@@ -173,7 +172,7 @@ def test_bad_rows_are_skipped_and_counted(file: Path, caplog: pytest.LogCaptureF
     with caplog.at_level(logging.WARNING):
         (kept,) = load(file, bad + FERRY + bad, on_bad_row="skip")
     assert kept.group == "4 options"
-    assert f"bad rows skipped: 2, the first at {file}:2: the answer 'Maybe'" in caplog.text
+    assert f"bad rows skipped: 2 of 3, the first at {file}:2: the answer 'Maybe'" in caplog.text
 
 
 @pytest.mark.parametrize("content", ["", "\n\n", "no question\n"])
