@@ -120,7 +120,7 @@ def build_cut(size: Size, teacher: ModelFacts, prepared: Path | None) -> Student
 
 def cut(source: Any, layers: Sequence[int]) -> Any:
     """Return a model of the same kind with only some layers of each stack, in order."""
-    names = ("num_layers", "num_decoder_layers")
+    names: tuple[str, ...] = ("num_layers", "num_decoder_layers")
     if not source.config.is_encoder_decoder:
         names = ("num_hidden_layers",)
     return pruned(source, dict.fromkeys(names, len(layers)), Kept(_stacks(source, layers)))
@@ -274,7 +274,8 @@ def _stacks(source: Any, layers: Sequence[int]) -> dict[str, Sequence[int]]:
 
 def _top(found: Tensor, count: int) -> Tensor:
     """Return the places of the largest values, in order."""
-    return found.argsort(descending=True, stable=True)[:count].sort().values
+    places: Tensor = found.argsort(descending=True, stable=True)[:count].sort().values
+    return places
 
 
 def _top_layers(importance: Importance, stack: str, count: int, t5: bool) -> list[int]:
@@ -292,13 +293,11 @@ def _shared(
         return dict(heads)
     found = {}
     for name, own in heads.items():
-        stack, _, kind = name.partition(".")[0], "", name.rpartition(".")[2]
-        if kind != "SelfAttention":
-            found[name] = own
-            continue
-        found[name] = torch.stack(
-            [heads[f"{stack}.block.{layer}.layer.0.SelfAttention"] for layer in stacks[stack]]
-        ).sum(0)
+        stack, kind = name.partition(".")[0], name.rpartition(".")[2]
+        if kind == "SelfAttention":
+            block = f"{stack}.block.{{}}.layer.0.SelfAttention"
+            own = torch.stack([heads[block.format(layer)] for layer in stacks[stack]]).sum(0)
+        found[name] = own
     return found
 
 
