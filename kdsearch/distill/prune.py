@@ -263,7 +263,8 @@ class _Slicer:
                 return None
 
     def _widths(self, heads: Tensor) -> Tensor:
-        return (heads[:, None] * self.head_width + torch.arange(self.head_width)).flatten()
+        entries: Tensor = heads[:, None] * self.head_width + torch.arange(self.head_width)
+        return entries.flatten()
 
 
 def _stacks(source: Any, layers: Sequence[int]) -> dict[str, Sequence[int]]:
