@@ -185,6 +185,35 @@ class ConfirmTested(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ModelAudited(Event):
+    """A model was asked changed prompts on dev, and its errors were looked at; no size decides.
+
+    Of the teacher, `size` and `trial` are None.
+    """
+
+    items: int = 0
+    score: float | None = None
+    """Of the metric that decides, on dev."""
+    aggregates: Mapping[str, float] = field(default_factory=dict)
+    """The domain's figures that are no mean over items, on dev."""
+    histogram: tuple[tuple[str, int, int], ...] = ()
+    """Answers, how often each is given and how often it is right, the most frequent first."""
+    most_frequent: Mapping[str, Any] = field(default_factory=dict)
+    """`answer`, `share` of the items on which it is given, `gold_share` on which it is right."""
+    permuted: Mapping[str, Any] | None = None
+    """With the options in other places: see `search.shortcuts.permuted_figures`."""
+    not_permuted: str = ""
+    """Why there is no `permuted`."""
+    blanked: Mapping[str, Any] | None = None
+    """Without the question: `score` and `ci`; None of a black box."""
+    errors: Mapping[str, Any] | None = None
+    """A student's beside its teacher's: see `search.mistakes.contrast`."""
+    flops: Mapping[str, float] = field(default_factory=dict)
+    error: str = ""
+    """Why the model could not be audited."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunFinished(Event):
     """The run has its answer."""
 

@@ -306,6 +306,7 @@ class _Search:
                 guesses=self._guesses,
                 teacher_name=self.plan.teacher_name,
                 units=self.units,
+                audits=self.spec.search.audit,
                 sinks=sinks,
             )
             executor(director, self.spec, self.folder / "ray")

@@ -10,10 +10,13 @@ import click
 
 from kdsearch.cli.options import json_option
 from kdsearch.cli.output import print_json, print_table
-from kdsearch.errors import RunError
+from kdsearch.errors import RunError, did_you_mean
 
 if TYPE_CHECKING:
     from kdsearch.events import Record
+
+Errors = dict[str, list[dict[str, Any]]]
+"""By size, the items that student or teacher has wrong."""
 
 
 @click.command()
@@ -21,15 +24,26 @@ if TYPE_CHECKING:
     "run_directories", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @click.option("--trials", "with_trials", is_flag=True, help="List every trial of each run.")
+@click.option("--errors", "with_errors", is_flag=True, help="Show shortcuts and errors on dev.")
+@click.option("--group", metavar="GROUP", help="With --errors: of this group alone.")
 @json_option
-def results(run_directories: tuple[Path, ...], with_trials: bool, as_json: bool) -> None:
+def results(
+    run_directories: tuple[Path, ...],
+    with_trials: bool,
+    with_errors: bool,
+    group: str | None,
+    as_json: bool,
+) -> None:
     """Show what runs found.
 
     One run is shown in full, of several a line each.
     """
     runs = [_read(folder) for folder in run_directories]
+    if group is not None and not with_errors:
+        raise click.UsageError("--group goes with --errors")
+    items = {run.folder: _errors(run, group) for run in runs} if with_errors else {}
     if as_json:
-        print_json([_entry(run, with_trials=with_trials) for run in runs])
+        print_json([_entry(run, items.get(run.folder), with_trials=with_trials) for run in runs])
         return
     from kdsearch.report.tables import results_table, summary_table, trials_table
 
@@ -40,6 +54,11 @@ def results(run_directories: tuple[Path, ...], with_trials: bool, as_json: bool)
     for run in runs if with_trials else ():
         click.echo("" if len(runs) == 1 else f"\n{run.folder}")
         print_table(trials_table(run.records))
+    for run in runs if with_errors else ():
+        from kdsearch.report.error_tables import errors_table
+
+        click.echo("" if len(runs) == 1 else f"\n{run.folder}")
+        print_table(errors_table(run.summary, items[run.folder], group))
 
 
 class Run(NamedTuple):
@@ -68,8 +87,35 @@ def _read(folder: Path) -> Run:
     return Run(folder, records, summary)
 
 
-def _entry(run: Run, *, with_trials: bool) -> dict[str, Any]:
+def _errors(run: Run, group: str | None) -> Errors:
+    """Read the items that student or teacher has wrong, of every audited size.
+
+    Raises:
+        RunError: If the run was not audited, or has no such group.
+    """
+    from kdsearch.report.audits import read_errors
+
+    audited = run.summary.get("errors")
+    if not audited:
+        raise RunError(
+            "no student of this run has been audited",
+            where=str(run.folder),
+            fix="students are audited once the verdicts are there, unless search.audit is false",
+        )
+    known = {found["group"] for errors in audited.values() for found in errors["groups"]}
+    if group is not None and group not in known:
+        raise RunError(
+            f"no group '{group}': {did_you_mean(group, sorted(known))}", where=str(run.folder)
+        )
+    return {
+        size: read_errors(run.folder, errors["path"], group) for size, errors in audited.items()
+    }
+
+
+def _entry(run: Run, errors: Errors | None, *, with_trials: bool) -> dict[str, Any]:
     entry = {"run": str(run.folder), **run.summary}
+    if errors is not None:
+        entry["error_items"] = errors
     if with_trials:
         from kdsearch.report.trials import trial_rows
 

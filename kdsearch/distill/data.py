@@ -14,7 +14,6 @@ import datasets
 from kdsearch.distill.choices import collate_options, pad_scores
 from kdsearch.distill.passes import collate
 from kdsearch.errors import DataError, SpecError
-from kdsearch.texts import answer_text, prompt_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,16 +55,9 @@ class Rows:
             for ids in options
         )
 
-    def keys(self, teacher_ids: Sequence[int] | None = None) -> list[bytes]:
-        """Return the key of every row, for what is stored of it.
-
-        Args:
-            teacher_ids: The teacher's id of each token, where its tokens are numbered otherwise.
-        """
-        pairs = zip(self.sources, self.targets, strict=True)
-        if teacher_ids is None:
-            return [row_key(*pair) for pair in pairs]
-        return [row_key(*([teacher_ids[each] for each in ids] for ids in pair)) for pair in pairs]
+    def keys(self) -> list[bytes]:
+        """Return the key of every row, for what is stored of it."""
+        return [row_key(*pair) for pair in zip(self.sources, self.targets, strict=True)]
 
     def table(self, **columns: Sequence[Any]) -> datasets.Dataset:
         """Return the rows as a table of `input_ids`, `labels` and further columns."""
@@ -157,7 +149,7 @@ class _Encoder:
 
     def answer(self, text: str) -> list[int]:
         """Return the ids of an answer with end-of-sequence."""
-        spaced = answer_text(text, continued=self.causal and not self.chat)
+        spaced = f" {text}" if self.causal and not self.chat else text
         ids = self.tokenizer(spaced, add_special_tokens=False)["input_ids"]
         return [*ids, self.tokenizer.eos_token_id]
 
@@ -242,6 +234,13 @@ def use_chat(tokenizer: Any, prompt_format: PromptFormat) -> bool:
             "the tokenizer has no chat template", where="prompt.format", fix="use plain or auto"
         )
     return able and prompt_format.format != "plain"
+
+
+def prompt_text(prompt: Prompt) -> str:
+    """Return a prompt as plain text; messages are joined by newlines."""
+    if prompt.text is not None:
+        return prompt.text
+    return "\n".join(message["content"] for message in prompt.messages or ())
 
 
 def by_length(rows: Rows) -> list[int]:

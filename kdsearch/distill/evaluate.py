@@ -42,9 +42,9 @@ class Answers:
         return sum(self.scores) / len(self.scores)
 
     def write(self, path: Path) -> None:
-        """Write one JSON line an item: `id`, `prediction`, `score`."""
+        """Write one JSON line an item: `id`, `prediction`, `score`, of options more."""
         lines = [
-            json.dumps({"id": prediction.id, "prediction": prediction.text, "score": score})
+            json.dumps(_line(prediction, score))
             for prediction, score in zip(self.predictions, self.scores, strict=True)
         ]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,10 +64,31 @@ def read_predictions(path: Path) -> list[Prediction]:
     return [Prediction(**{**line, "scores": tuple(line["scores"])}) for line in found]
 
 
+def read_answers(path: Path) -> Answers:
+    """Read what `Answers.write` wrote."""
+    lines = [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
+    predictions = [
+        Prediction(
+            line["id"], line["prediction"], line.get("choice"), tuple(line.get("scores", ()))
+        )
+        for line in lines
+    ]
+    return Answers(predictions, [float(line["score"]) for line in lines])
+
+
 def read_scores(path: Path) -> list[float]:
     """Read the scores of a file that `Answers.write` wrote."""
     lines = path.read_text(encoding="utf8").splitlines()
     return [float(json.loads(line)["score"]) for line in lines]
+
+
+def _line(prediction: Prediction, score: float) -> dict[str, Any]:
+    line: dict[str, Any] = {"id": prediction.id, "prediction": prediction.text, "score": score}
+    if prediction.choice is not None:
+        line["choice"] = prediction.choice
+    if prediction.scores:  # four decimals tell apart whatever is worth telling apart
+        line["scores"] = [round(value, 4) for value in prediction.scores]
+    return line
 
 
 def discordant(student: Sequence[float], teacher: Sequence[float]) -> tuple[int, int]:

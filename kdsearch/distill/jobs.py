@@ -1,4 +1,4 @@
-"""What a worker is asked to do: prepare the teacher, train a student, answer confirm.
+"""What a worker is asked to do: prepare the teacher, train a student, answer confirm, audit.
 
 A job is plain data and its result is plain data; models, rows and answers pass through the run
 directory. Nothing here knows what the search will make of the result.
@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from filelock import FileLock
 
+from kdsearch.distill.audit import Audit, audited
 from kdsearch.distill.black_box import answer_given, prepare_black_box
 from kdsearch.distill.data import Collator, Rows, joined
 from kdsearch.distill.evaluate import (
@@ -23,6 +24,7 @@ from kdsearch.distill.evaluate import (
     answer,
     discordant,
     predict,
+    read_answers,
     read_scores,
     write_predictions,
 )
@@ -53,9 +55,9 @@ def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Do one job and return its result.
 
     Args:
-        job: `kind` (`teacher`, `train` or `confirm`), `run` (the run directory), and for the
-            latter two `trial` and `size`; to train also `seed` and `settings`, to confirm the
-            `trials` that answer, `trial` and its further seeds.
+        job: `kind` (`teacher`, `train`, `confirm` or `audit`), `run` (the run directory), and for
+            the latter three `trial` and `size`, None of the teacher's audit; to train also `seed`
+            and `settings`, to confirm the `trials` that answer, `trial` and its further seeds.
         report: Called every few seconds while training.
 
     Raises:
@@ -108,7 +110,6 @@ def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report
         answered = predict(teacher.model, teacher.tokenizer, rows, workspace.parts.domain)
         write_predictions(workspace.taught_file, answered)
         flops["signals"] += 2.0 * compute * rows.tokens
-    flops["signals"] += 2.0 * compute * workspace.prepare_ladder(teacher)
     request = workspace.signal_request
     if request:
         kinds = workspace.stored_targets
@@ -135,7 +136,9 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     settings = Settings.model_validate(job["settings"])
     folder = workspace.trial_folder(job["trial"])
     size = workspace.size(job["size"])
-    student = workspace.build(size, job["seed"])
+    student = workspace.parts.ladder.build(
+        size, workspace.parts.ladder_config, workspace.teacher_facts, job["seed"]
+    )
     if count_parameters(student.model) != size.parameters:
         raise ModelError(
             f"size {size.name} was counted as {size.parameters} parameters "
@@ -206,6 +209,22 @@ def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report)
         folder = workspace.trial_folder(trial)
         spent += _confirm_with(workspace, folder / "student", folder)
     return {"flops": {"evaluation": spent}}
+
+
+def audit(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
+    """Look for shortcuts of the teacher or of a student, and write down the student's errors."""
+    trial, root = job["trial"], workspace.teacher_root
+    folder = root if trial is None else workspace.trial_folder(trial)
+    model_folder = workspace.teacher_folder if trial is None else folder / "student"
+    reader, compute = None, 0.0
+    if trial is not None or workspace.given is None:
+        reader = _stored(model_folder)
+        _to_device(reader.model)
+        compute = facts_of_folder(model_folder).compute_parameters
+    work = Audit(workspace, folder, reader)
+    teacher = None if trial is None else read_answers(root / "dev.jsonl")
+    found = audited(work, teacher, workspace.run / "errors" / f"{job['size']}.jsonl")
+    return {**found, "flops": {"evaluation": 2.0 * compute * work.tokens}}
 
 
 def _paired(
@@ -296,7 +315,7 @@ def _fit(
     if needs - ANSWER_SIGNALS:
         named = json.loads((workspace.signal_folder / "store.json").read_text(encoding="utf8"))
         store = SignalStore(workspace.signal_folder / named["file"], named["teacher"])
-        columns["signal_row"] = store.rows_of(rows.keys(workspace.teacher_ids))
+        columns["signal_row"] = store.rows_of(rows.keys())
     _to_device(model)
     balanced = training.balance == "group"
     train(
@@ -335,4 +354,5 @@ _KINDS: Mapping[str, Callable[[Workspace, Mapping[str, Any], Report], dict[str, 
     "teacher": prepare_teacher,
     "train": train_student,
     "confirm": answer_confirm,
+    "audit": audit,
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from kdsearch.events import (
     ConfirmOpened,
     ConfirmTested,
+    ModelAudited,
     RunFinished,
     RunStarted,
     SizeDecided,
@@ -21,7 +22,7 @@ from kdsearch.events import (
     TrialStarted,
     TrialStopped,
 )
-from kdsearch.report import numbers, rows
+from kdsearch.report import audits, numbers, rows
 from kdsearch.report.state import trial_name
 from kdsearch.report.trials import settings_text, stop_text
 from kdsearch.search.evidence import Answers, weigh
@@ -89,6 +90,8 @@ def message(event: Event, state: RunState) -> str | None:
             return f"confirm opened for {listed}"
         case ConfirmTested():
             return _confirm_tested(event)
+        case ModelAudited():
+            return f"{event.size or 'teacher'} audited on dev: {audits.audit_text(event)}"
         case RunFinished():
             outcome = rows.OUTCOMES.get(event.outcome, event.outcome)
             said = event.sentence.lower().startswith(f"{outcome}: ")

@@ -50,6 +50,8 @@ class SizeRow(NamedTuple):
     decided_on: str | None
     exploratory: bool
     selected: bool
+    shortcut: bool = False
+    """Whether its score collapses once the options change places."""
 
     @property
     def bound(self) -> str:
@@ -66,7 +68,9 @@ class SizeRow(NamedTuple):
         words = VERDICTS.get(self.verdict, self.verdict)
         placed = self.decided_on and self.verdict in ("no_match", "undecided")
         where = f" on {self.decided_on}" if placed else ""
-        return f"{words}{where}{' (exploratory)' if self.exploratory else ''}"
+        marks = [("exploratory", self.exploratory), ("shortcut", self.shortcut)]
+        noted = ", ".join(mark for mark, holds in marks if holds)
+        return f"{words}{where}{f' ({noted})' if noted else ''}".strip()
 
 
 class RunRow(NamedTuple):
@@ -90,7 +94,7 @@ def size_rows(summary: Summary) -> list[SizeRow]:
     whole = summary["teacher"]["parameters"]
     selected = (summary.get("selected") or {}).get("size")
     sizes = sorted(summary["sizes"], key=lambda size: -int(size["parameters"]))
-    return [_teacher_row(summary["teacher"]), *(_size_row(size, whole, selected) for size in sizes)]
+    return [_teacher_row(summary), *(_size_row(size, whole, selected) for size in sizes)]
 
 
 def run_row(summary: Summary) -> RunRow:
@@ -110,7 +114,9 @@ def run_row(summary: Summary) -> RunRow:
     )
 
 
-def _teacher_row(teacher: Mapping[str, Any]) -> SizeRow:
+def _teacher_row(summary: Summary) -> SizeRow:
+    teacher = summary["teacher"]
+    audit = (summary.get("shortcut_audit") or {}).get("teacher") or {}
     confirm = teacher.get("confirm") or {}
     return SizeRow(
         name="teacher",
@@ -127,6 +133,7 @@ def _teacher_row(teacher: Mapping[str, Any]) -> SizeRow:
         decided_on=None,
         exploratory=False,
         selected=False,
+        shortcut=bool(audit.get("shortcut")),
     )
 
 
@@ -147,6 +154,7 @@ def _size_row(size: Mapping[str, Any], whole: int | None, selected: str | None) 
         decided_on=size.get("decided_on"),
         exploratory=bool(size.get("exploratory")),
         selected=size["size"] == selected,
+        shortcut=bool(size.get("shortcut")),
     )
 
 
@@ -189,6 +197,11 @@ def notes(summary: Summary) -> list[str]:
     if any(row.exploratory for row in listed):
         lines.append(
             "exploratory: tested after confirm had been opened for a smaller search; no proof."
+        )
+    if any(row.shortcut for row in size_rows(summary)):
+        lines.append(
+            "shortcut: on dev its score falls by more than a match may lose once the options of "
+            "each question change places."
         )
     return lines
 

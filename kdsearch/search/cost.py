@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.events import (
     ConfirmTested,
+    ModelAudited,
     TeacherReady,
     TrialFailed,
     TrialFinished,
@@ -50,7 +51,7 @@ class Totals(NamedTuple):
     teacher: float
     """Fine-tuning and signals."""
     evaluation: float
-    """The teacher's and the students' answers on dev and confirm."""
+    """The teacher's and the students' answers on dev and confirm, and what audits asked."""
     share_of_grid: float
     """Planned cost times the share of steps done, over the planned grid; 0 without a grid."""
 
@@ -79,6 +80,8 @@ class Ledger:
             self._teacher = event.flops
         elif isinstance(event, ConfirmTested):
             self._evaluation[f"confirm:{event.size}"] = sum(event.flops.values())
+        elif isinstance(event, ModelAudited):
+            self._evaluation[f"audit:{event.trial}"] = sum(event.flops.values())
         elif isinstance(event, TrialStarted):
             self._sizes[trial] = event.size or ""
         elif isinstance(event, TrialProgress):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kdsearch.errors import RunError
 from kdsearch.events import (
     Event,
+    ModelAudited,
     Record,
     RunFinished,
     RunStarted,
@@ -61,6 +62,14 @@ class Guesses:
     """The places in dev of the items meant, one of each unit; None for all of them."""
 
 
+@dataclass(frozen=True)
+class Audit:
+    """Look at the teacher's answers, or at those of a size's best trial."""
+
+    size: str | None
+    trial: str | None
+
+
 class Director:
     """One run's jobs, in and out.
 
@@ -76,6 +85,7 @@ class Director:
         guesses: Made from the data when the teacher has answered.
         teacher_name: Shown for the teacher.
         units: By confirm item, the unit it belongs to; empty where items are independent.
+        audits: Whether teacher and students are audited once the verdicts are there.
         sinks: Shown every record.
     """
 
@@ -92,6 +102,7 @@ class Director:
         guesses: Callable[[], Guesses],
         teacher_name: str,
         units: Mapping[str, str] | None = None,
+        audits: bool = False,
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.run = run
@@ -103,9 +114,15 @@ class Director:
         self.guesses = guesses
         self.teacher_name = teacher_name
         self.units = units or {}
+        self.audits = audits
         self.sinks = sinks
         self._started = time.monotonic()
-        self._jobs: dict[str, Train | Confirm | None] = {}
+        self._jobs: dict[str, Train | Confirm | Audit | None] = {}
+        self._audited = {
+            record.event.trial
+            for record in journal.records
+            if isinstance(record.event, ModelAudited)
+        }
         self._steps: dict[str, int] = {}
         self._drawn = {
             (event.size or "", event.index): event.config
@@ -131,6 +148,8 @@ class Director:
                 TEACHER, {"kind": "teacher", "run": str(self.run), "seed": self._seed}
             )
         job = self.policy.next_job()
+        if job is Idle.FINISHED:
+            return self._next_audit()
         if isinstance(job, Idle):
             return job
         if isinstance(job, Confirm):
@@ -185,6 +204,8 @@ class Director:
             self._judge_teacher(result)
         elif isinstance(job, Confirm):
             self._record(self._tested(job, result))
+        elif isinstance(job, Audit):
+            self._record(ModelAudited(size=job.size, trial=job.trial, **result))
         else:
             self._record(self._finished(job, result))
 
@@ -204,12 +225,15 @@ class Director:
             )
 
     def failed_job(self, job_id: str, error: str) -> None:
-        """Take in that a job failed: a trial fails alone, any other job ends the run.
+        """Take in that a job failed: a trial or an audit fails alone, any other ends the run.
 
         Raises:
             RunError: If the teacher could not be prepared, or confirm not be answered.
         """
         job = self._jobs.pop(job_id)
+        if isinstance(job, Audit):
+            self._record(ModelAudited(size=job.size, trial=job.trial, error=error))
+            return
         if not isinstance(job, Train):
             what = "confirm could not be answered" if job else "the teacher could not be prepared"
             raise RunError(f"{what}: {error}", where=str(self.run))
@@ -227,6 +251,20 @@ class Director:
     @property
     def _seed(self) -> int:
         return self.policy.rules.seed
+
+    def _next_audit(self) -> JobRequest | Idle:
+        """Return an audit of the teacher, or of the best trial of a size, as long as one is due."""
+        best = [(verdict.size, verdict.best_trial) for verdict in self.policy.verdicts()]
+        due = [(None, None), *(pair for pair in best if pair[1] is not None)]
+        for size, trial in due if self.audits else ():
+            if trial not in self._audited:
+                self._audited.add(trial)
+                name = f"{trial or TEACHER}-audit"
+                self._jobs[name] = Audit(size, trial)
+                payload = {"kind": "audit", "run": str(self.run), "size": size, "trial": trial}
+                return JobRequest(name, payload)
+        out = any(isinstance(job, Audit) for job in self._jobs.values())
+        return Idle.WAIT if out else Idle.FINISHED
 
     def _tested(self, job: Confirm, result: Mapping[str, Any]) -> Event:
         teacher = _answers(self.run / "teacher" / "confirm.jsonl")

@@ -10,6 +10,7 @@ from kdsearch.events import (
     ConfirmOpened,
     ConfirmTested,
     Event,
+    ModelAudited,
     Record,
     RunFinished,
     RunStarted,
@@ -21,6 +22,7 @@ from kdsearch.events import (
     TrialStarted,
     TrialStopped,
 )
+from kdsearch.search.audits import audit_figures, audit_warnings, error_figures, takes_shortcut
 from kdsearch.search.cost import Ledger
 from kdsearch.search.ledger import reuse_warning
 from kdsearch.search.power import smallest_supported_margin
@@ -51,6 +53,8 @@ class _Facts:
         self.endings: dict[str, Ending] = {}
         self.decided: dict[str, SizeDecided] = {}
         self.tested: dict[str, ConfirmTested] = {}
+        self.audits: dict[str | None, ModelAudited] = {}
+        """By size; None is the teacher."""
         for event in events:
             self._take(event)
 
@@ -72,6 +76,8 @@ class _Facts:
                     self.decided[size] = event
             case ConfirmTested():
                 self.tested[size] = event
+            case ModelAudited():
+                self.audits[event.size] = event
             case TrialFinished() | TrialStopped() | TrialFailed():
                 self.endings[trial] = event
 
@@ -106,6 +112,8 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
         "sizes": [_size(facts, size) for size in plan["sizes"]],
         "selected": _selected(facts),
         "data": _data(plan),
+        "shortcut_audit": audit_figures(facts.audits),
+        "errors": error_figures(facts.audits),
         "cost": _cost(records, facts),
         "trials": {
             "finished": _count(facts, TrialFinished),
@@ -202,6 +210,7 @@ def _size(facts: _Facts, planned: Mapping[str, Any]) -> dict[str, Any]:
         "dev": best and {"score": best.score, "n": best.items},
         "confirm": test and _confirm(test, facts.plan),
         "baseline": baseline and {"score": baseline.score},
+        "shortcut": takes_shortcut(facts.audits.get(name)),
     }
 
 
@@ -270,7 +279,8 @@ def _count(facts: _Facts, kind: type[Event]) -> int:
 def _warnings(facts: _Facts) -> list[str]:
     runs = [opening["run"] for opening in facts.plan.get("confirm_opened_by", ())]
     reused = [reuse_warning(runs)] if runs and facts.opened else []
-    return [*_margin_warnings(facts), *reused, *_cut_warnings(facts)]
+    audits = audit_warnings(facts.audits)
+    return [*_margin_warnings(facts), *reused, *_cut_warnings(facts), *audits]
 
 
 def _cut_warnings(facts: _Facts) -> Iterable[str]:

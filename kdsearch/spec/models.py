@@ -207,6 +207,9 @@ class Search(Strict):
     """Stop trials that their own dev scores on the way (`train.evaluations`) leave less than a 5 %
     chance to pass. It takes scores to near their end smoothly: leave it off where a falling
     learning rate or a late insight lifts them at the end."""
+    audit: bool = True
+    """After the verdicts, ask teacher and students on dev for shortcuts: with the options in other
+    places, and without the question. Takes two more passes over dev a model."""
     seed: int = Field(default=0, ge=0)
     """Fixes splits, configurations and initial weights."""
 

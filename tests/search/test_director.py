@@ -10,6 +10,7 @@ import pytest
 
 from kdsearch.errors import RunError
 from kdsearch.events import (
+    ModelAudited,
     RunStarted,
     SizeDecided,
     TrialFailed,
@@ -49,6 +50,7 @@ def direct(
     sinks: Any = (),
     names: Sequence[str] = tuple(ABLE),
     units: Mapping[str, str] | None = None,
+    audits: bool = False,
     **changes: Any,
 ) -> Director:
     rules = replace(RULES, **changes)
@@ -65,6 +67,7 @@ def direct(
         guesses=lambda: Guesses([0.0] * ITEMS, []),
         teacher_name="fake",
         units=units,
+        audits=audits,
         sinks=sinks,
     )
 
@@ -75,6 +78,8 @@ def result(run: Path, job: Any, teacher: float = 0.9) -> dict[str, Any]:
     if payload["kind"] == "teacher":
         write(run / "teacher" / "dev.jsonl", right(teacher))
         return {"parameters": 9, "score": teacher, "items": ITEMS, "flops": {"fine_tune": 1.0}}
+    if payload["kind"] == "audit":
+        return {"items": ITEMS, "flops": {"evaluation": 1.0}}
     able = ABLE[payload["size"]]
     if payload["kind"] == "confirm":
         write(run / "teacher" / "confirm.jsonl", right(teacher))
@@ -282,3 +287,27 @@ def test_sinks_see_what_the_journal_has(tmp_path: Path) -> None:
         assert seen == journal.records
         kinds = {type(record.event) for record in seen}
         assert {TrialStarted, TrialFinished, SizeDecided} <= kinds
+
+
+def test_audits_follow_the_verdicts_and_fail_alone(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal, audits=True)
+        jobs = work_off(director, tmp_path)
+        due = [job for job in jobs if job.endswith("-audit")]
+        assert due[:2] == ["teacher-audit", "small-c0-s0-audit"]
+        assert jobs[-len(due) :] == due
+    with Journal(tmp_path / "other.jsonl") as journal:
+        director = direct(tmp_path, journal, audits=True)
+        work_off(director, tmp_path, most=jobs.index(due[1]))
+        director.next_job()
+        director.failed_job("small-c0-s0-audit", "no luck")
+        assert [director.next_job() for _ in due[1:]][-1] is WAIT  # the others are out
+    with Journal(tmp_path / "other.jsonl") as journal:
+        director = direct(tmp_path, journal, audits=True)
+        assert work_off(director, tmp_path) == due[2:]
+        errors = [
+            record.event.error
+            for record in journal.records
+            if isinstance(record.event, ModelAudited)
+        ]
+        assert errors[:3] == ["", "no luck", ""]

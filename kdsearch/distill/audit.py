@@ -1,0 +1,207 @@
+"""Looks for shortcuts and errors: what a model says to dev, as it stands and with changed prompts.
+
+Confirm is never asked. Prompts are changed through the domain's own `format`, so that a domain has
+nothing to do for it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from kdsearch.distill.evaluate import Answers, answer, read_answers
+from kdsearch.plugin import Answer, Example
+from kdsearch.search.mistakes import Answered, contrast, telling
+from kdsearch.search.rules import Rules
+from kdsearch.search.shortcuts import (
+    SHOWN_ANSWERS,
+    blanked_figures,
+    histogram,
+    permutation,
+    permuted_figures,
+)
+from kdsearch.splits import units_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from kdsearch.distill.workspace import Workspace
+    from kdsearch.plugin import Prediction, Student
+
+WITHOUT_ORDER = {
+    Answer.LABEL: "its answers are classes, which no prompt lists in an order of its own",
+    Answer.TEXT: "its questions have no options",
+    Answer.NUMBER: "its questions have no options",
+}
+"""Why options are not permuted, by what a domain asks for."""
+
+BLACK_BOX = "a black box cannot be asked again"
+
+
+class Audit:
+    """One model's answers to dev, as they stand and to changed prompts.
+
+    Args:
+        workspace: The run.
+        folder: Where the model's answers lie: the teacher's folder or a trial's.
+        reader: The model with its tokenizer; None of a black box.
+    """
+
+    def __init__(self, workspace: Workspace, folder: Path, reader: Student | None) -> None:
+        self.workspace = workspace
+        self.domain = workspace.parts.domain
+        self.examples: Sequence[Example] = workspace.assigned.dev
+        self.units = units_of(self.examples)
+        self.folder = folder
+        self.reader = reader
+        self.answers = read_answers(folder / "dev.jsonl")
+        self.tokens = 0
+        """Read in passes over changed prompts."""
+
+    def shortcuts(self) -> dict[str, Any]:
+        """Ask changed prompts and return what `ModelAudited` says of shortcuts."""
+        predictions, items = self.answers.predictions, len(self.examples)
+        pairs = list(zip(predictions, self.examples, strict=True))
+        shares = histogram(
+            [self._name(given.text, given.choice) for given in predictions],
+            [self._name(gold_text(example), _gold_choice(example)) for example in self.examples],
+        )
+        return {
+            "items": len(pairs),
+            "score": self.answers.mean,
+            "aggregates": dict(self.domain.score(predictions, self.examples).aggregates),
+            "histogram": [list(share) for share in shares[:SHOWN_ANSWERS]],
+            "most_frequent": {
+                "answer": shares[0].answer,
+                "share": shares[0].given / items,
+                "gold_share": shares[0].gold / items,
+            },
+            "not_permuted": self._why_not_permuted(),
+            "permuted": None if self._why_not_permuted() else self._permuted(),
+            "blanked": None if self.reader is None else self._blanked(),
+        }
+
+    def against(self, teacher: Answers) -> list[Answered]:
+        """Return every dev item with what the teacher and this model said to it."""
+        own = zip(self.answers.predictions, self.answers.scores, strict=True)
+        others = zip(teacher.predictions, teacher.scores, strict=True)
+        return [
+            Answered(
+                id=example.id,
+                question=example.question,
+                correct=gold_text(example),
+                teacher=theirs.text,
+                student=given.text,
+                teacher_score=their_score,
+                student_score=score,
+                choices=example.choices,
+                group=example.group,
+                unit=self.units.get(example.id),
+                confidence=_confidence(given),
+            )
+            for example, (given, score), (theirs, their_score) in zip(
+                self.examples, own, others, strict=True
+            )
+        ]
+
+    @property
+    def rules(self) -> Rules:
+        """The run's claim, on dev."""
+        match, items = self.workspace.spec.match, len(self.examples)
+        return Rules(
+            margin=match.margin,
+            retain=match.retain,
+            confidence=match.confidence,
+            dev_items=items,
+            confirm_items=items,
+        )
+
+    def _why_not_permuted(self) -> str:
+        if self.reader is None:
+            return BLACK_BOX
+        return WITHOUT_ORDER.get(self.domain.answer, "")
+
+    def _permuted(self) -> dict[str, Any]:
+        """Ask with every option in another place."""
+        turned = [permuted(example) for example in self.examples]
+        answers = self._asked(turned, "permuted")
+        same = [
+            given.text == before.text
+            for given, before in zip(answers.predictions, self.answers.predictions, strict=True)
+        ]
+        units = [self.units[example.id] for example in self.examples] if self.units else None
+        scores = answers.scores, self.answers.scores
+        return permuted_figures(*scores, sum(same) / len(same), self.rules, units)
+
+    def _blanked(self) -> dict[str, Any]:
+        """Ask without the question."""
+        blank = [replace(example, question="") for example in self.examples]
+        return blanked_figures(self._asked(blank, "blanked").scores, self.rules)
+
+    def _asked(self, examples: Sequence[Example], name: str) -> Answers:
+        """Answer changed examples; the answers are kept beside those to dev."""
+        if self.reader is None:
+            raise ValueError(BLACK_BOX)
+        model, tokenizer = self.reader
+        rows = self.workspace.encoded(examples, self.reader)
+        least = [tokenizer.eos_token_id]  # a causal model predicts nothing after nothing
+        rows = replace(rows, sources=[source or least for source in rows.sources])
+        metric = self.workspace.spec.match.metric
+        answers = answer(model, tokenizer, rows, self.domain, metric)
+        answers.write(self.folder / f"{name}.jsonl")
+        self.tokens += rows.tokens
+        return answers
+
+    def _name(self, text: str, choice: int | None) -> str:
+        """Name an answer for the histogram: an option by its place, any other by itself."""
+        if choice is None or self.domain.answer is Answer.LABEL:
+            return text
+        return f"option {1 + choice}"
+
+
+def permuted(example: Example) -> Example:
+    """Return an example with every option in another place, and the answer where it went."""
+    if not isinstance(example.answer, int):
+        return example
+    places = permutation(example.id, len(example.choices))
+    choices = tuple(example.choices[place] for place in places)
+    return replace(example, choices=choices, answer=places.index(example.answer))
+
+
+def gold_text(example: Example) -> str:
+    """Return the right answer in words."""
+    return example.choices[example.answer] if isinstance(example.answer, int) else example.answer
+
+
+def audited(audit: Audit, teacher: Answers | None, errors: Path) -> dict[str, Any]:
+    """Audit a model and write down its errors beside its teacher's.
+
+    Args:
+        audit: The model.
+        teacher: The teacher's answers to dev; None where the model is the teacher.
+        errors: The file for the items that either has wrong, the most telling first.
+    """
+    found = audit.shortcuts()
+    if teacher is None:
+        return found
+    items = audit.against(teacher)
+    errors.parent.mkdir(exist_ok=True)
+    lines = [json.dumps(item.to_json(), ensure_ascii=False) for item in telling(items)]
+    errors.write_text("".join(f"{line}\n" for line in lines), encoding="utf8")
+    return {**found, "errors": contrast(items, audit.rules)}
+
+
+def _confidence(prediction: Prediction) -> float | None:
+    """Return the probability of an answer among the options; None where none were scored."""
+    if prediction.choice is None or not prediction.scores:
+        return None
+    highest = max(prediction.scores)
+    shares = [math.exp(score - highest) for score in prediction.scores]
+    return round(shares[prediction.choice] / math.fsum(shares), 4)
+
+
+def _gold_choice(example: Example) -> int | None:
+    return example.answer if isinstance(example.answer, int) else None

@@ -1,0 +1,91 @@
+"""Whether answers come from reading: the shares of each answer, and what survives a change.
+
+A model that leans on the place of an option loses its score when the options change places; one
+that leans on the options alone keeps it when the question is blanked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kdsearch.search.confirm import Scores, paired_test, verdict_of
+from kdsearch.search.rules import Verdict
+from kdsearch.search.statistics import wilson_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from kdsearch.search.rules import Rules
+
+SHOWN_ANSWERS = 10
+"""Answers of a histogram that are kept; free answers may be thousands."""
+
+
+class Share(NamedTuple):
+    """How often one answer is given, and how often it is right."""
+
+    answer: str
+    given: int
+    gold: int
+
+
+def histogram(given: Sequence[str], gold: Sequence[str]) -> list[Share]:
+    """Count answers beside the right ones, the most frequently given first."""
+    ours, theirs = Counter(given), Counter(gold)
+    shares = [Share(answer, ours[answer], theirs[answer]) for answer in {*ours, *theirs}]
+    return sorted(shares, key=lambda share: (-share.given, -share.gold, share.answer))
+
+
+def permutation(identifier: str, options: int) -> list[int]:
+    """Return the old place of each option, all of which move, the same for an item each time.
+
+    The options are turned around by one to `options - 1` places, which a hash of the id chooses.
+    """
+    if options < 2:
+        return list(range(options))
+    turn = 1 + int.from_bytes(sha256(identifier.encode()).digest()[:4]) % (options - 1)
+    return [(place + turn) % options for place in range(options)]
+
+
+def permuted_figures(
+    changed: Sequence[float],
+    original: Sequence[float],
+    agreement: float,
+    rules: Rules,
+    units: Sequence[Hashable] | None = None,
+) -> dict[str, Any]:
+    """Compare a model's answers to permuted options with those to the options as they stand.
+
+    The claim is the run's own, made of the model against itself: where it would be `no_match` by
+    the match's test and margin, its score `collapses`. So a loss beyond the margin is shown, at
+    the match's confidence, before a model is said to rely on a shortcut.
+
+    Args:
+        changed: The score of each item with its options permuted.
+        original: As they stand.
+        agreement: The share of items on which the same option is chosen.
+        rules: Margin or share to retain, and confidence.
+        units: The unit of each item, where items of one unit are not independent.
+
+    Returns:
+        `score`, `agreement`, `difference` with its bounds, each one-sided, and `collapses`.
+    """
+    test = paired_test(Scores([changed], original, units), rules, rules.alpha)
+    kept = 1.0 if rules.retain is None else rules.retain
+    score, before = (sum(scores) / len(scores) for scores in (changed, original))
+    return {
+        "score": score,
+        "agreement": agreement,
+        "difference": score - kept * before,
+        "lower_bound": test.lower_bound,
+        "upper_bound": test.upper_bound,
+        "collapses": verdict_of(test, rules.bar) is Verdict.NO_MATCH,
+    }
+
+
+def blanked_figures(scores: Sequence[float], rules: Rules) -> dict[str, Any]:
+    """Return the score without the question, with its two-sided interval."""
+    total, items = sum(scores), len(scores)
+    return {"score": total / items, "ci": list(wilson_interval(total, items, rules.confidence))}

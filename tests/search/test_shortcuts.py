@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kdsearch.search.rules import Rules
+from kdsearch.search.shortcuts import histogram, permutation, permuted_figures
+
+RULES = Rules(margin=0.05, dev_items=400, confirm_items=9)
+KEEP = Rules(margin=None, retain=0.9, dev_items=400, confirm_items=9)
+
+
+@given(st.text(), st.integers(2, 26))
+def test_every_option_moves_and_always_alike(identifier: str, options: int) -> None:
+    places = permutation(identifier, options)
+    assert sorted(places) == list(range(options))
+    assert all(old != new for new, old in enumerate(places))
+    assert places == permutation(identifier, options)
+
+
+def test_options_move_by_every_distance() -> None:
+    assert {permutation(str(at), 5)[0] for at in range(40)} == {1, 2, 3, 4}
+
+
+def test_a_histogram_puts_answers_beside_the_right_ones() -> None:
+    shares = histogram(["b", "b", "a"], ["a", "c", "a"])
+    assert shares == [("b", 2, 0), ("a", 1, 2), ("c", 0, 1)]
+
+
+@pytest.mark.parametrize("rules", [RULES, KEEP])
+@pytest.mark.parametrize(
+    ("lost", "collapses"),
+    [(0, False), (20, False), (40, False), (44, False), (100, True)],
+)
+def test_a_score_collapses_where_it_falls_by_more_than_the_margin_for_sure(
+    rules: Rules, lost: int, collapses: bool
+) -> None:
+    before = [1.0] * 300 + [0.0] * 100
+    after = [1.0] * (300 - lost) + [0.0] * (100 + lost - 20) + [1.0] * 20
+    found = permuted_figures(after, before, 0.9, rules)
+    assert found["collapses"] is collapses
+    assert found["lower_bound"] < found["difference"] < found["upper_bound"]
+    assert found["score"] == pytest.approx((320 - lost) / 400)

@@ -1,0 +1,157 @@
+"""Audits of whole runs in this process: what is asked, written, journalled and shown."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from kdsearch.cli import main
+from kdsearch.distill.audit import gold_text, permuted
+from kdsearch.events import ModelAudited
+from kdsearch.local import run_locally
+from kdsearch.plugin import Example
+from kdsearch.plugin.host import Host
+from kdsearch.run import run
+from kdsearch.search.journal import read
+from kdsearch.spec.loading import load_spec
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PLUGIN = """
+from toy_domain import *
+from kdsearch.plugin.choices import choice_prompt, choice_scores
+
+class Placed(Toy):
+    name, answer, aggregates = "placed", Answer.CHOICE, ()
+
+    def load(self, options):
+        for number in range(300):
+            words = tuple(f"{place}{number}" for place in "xyz")
+            yield Example(str(number), str(number), 1, choices=words, group=f"g{number % 2}")
+
+    def format(self, example, options):
+        return choice_prompt(example, "letter")
+
+    def score(self, predictions, examples):
+        return choice_scores(predictions, examples)
+
+@hookimpl
+def kdsearch_domains():
+    return [Placed()]
+"""
+ASKED = (
+    "domain.name=placed",
+    "splits={dev: 60, confirm: 100}",
+    "teachers.0.fine_tune={max_steps: 25, batch_size: 16, learning_rate: 2e-2}",
+    "ladder.sizes={small: {d_model: 16, d_ff: 32, layers: 1, heads: 2}}",
+    "train={learning_rate: 2e-2, batch_size: 16, max_steps: 25}",
+    "losses={answer_ce: {}, soft_labels: {}}",
+    "search={configurations_per_size: 1}",
+    "prompt={max_tokens: 40}",
+)
+
+
+@pytest.fixture(scope="module")
+def placed(tmp_path_factory: pytest.TempPathFactory, toy_spec: Path, toy_plugin: Path) -> Path:
+    """Return a run on questions that are all answered by the second option."""
+    folder = tmp_path_factory.mktemp("placed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(toy_plugin.parent)
+        (folder / "placed.py").write_text(PLUGIN)
+        host = Host([folder / "placed.py"])
+        run(load_spec(toy_spec, host, ASKED), host, folder / "run", run_locally, force=True)
+    return folder / "run"
+
+
+def summary_of(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return found
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_an_answer_by_place_is_a_shortcut(placed: Path) -> None:
+    summary = summary_of(placed)
+    for audit in (
+        summary["shortcut_audit"]["teacher"],
+        summary["shortcut_audit"]["sizes"]["small"],
+    ):
+        assert audit["most_frequent"] == {"answer": "option 2", "share": 1.0, "gold_share": 1.0}
+        assert (audit["score"], audit["blanked"]["score"]) == (1.0, 1.0)
+        assert (audit["permuted"]["score"], audit["permuted"]["agreement"]) == (0.0, 0.0)
+        assert audit["shortcut"]
+    assert summary["sizes"][0]["shortcut"]
+    assert summary["outcome"] == "match"
+    assert any("small takes a shortcut" in line for line in summary["warnings"])
+
+
+def test_an_audit_asks_dev_alone_and_counts_what_it_costs(placed: Path) -> None:
+    ids = {line["id"] for line in lines_of(placed / "teacher" / "dev.jsonl")}
+    for name in ("permuted", "blanked"):
+        answered = lines_of(placed / "trials" / "small-c0-s0" / f"{name}.jsonl")
+        assert {line["id"] for line in answered} == ids
+    events = [record.event for record in read(placed / "journal.jsonl")]
+    audits = [event for event in events if isinstance(event, ModelAudited)]
+    flops = [sum(event.flops.values()) for event in audits]
+    assert len(flops) == 2
+    assert min(flops) > 0
+    assert summary_of(placed)["cost"]["evaluation_flops"] > sum(flops)
+
+
+def test_errors_are_shown_by_group(placed: Path) -> None:
+    def kd(*arguments: str) -> Any:
+        return CliRunner().invoke(main, ["results", str(placed), *arguments])
+
+    shown = kd("--errors")
+    assert shown.exit_code == 0
+    said = " ".join(shown.stdout.split())
+    assert "shortcut: on dev its score falls by more than a match may lose" in said
+    assert "option 2 100%, gold 100%" in said
+    [found] = json.loads(kd("--errors", "--group", "g1", "--json").stdout)
+    assert found["errors"]["small"]["both_right"] == 60
+    assert found["error_items"] == {"small": []}
+    assert "did you mean 'g1'?" in kd("--errors", "--group", "g11").stderr
+    assert kd("--group", "g1").exit_code == 2
+
+
+def test_free_answers_are_blanked_and_their_errors_written(
+    tmp_path: Path, toy_spec: Path, toy_host: Host
+) -> None:
+    overrides = [
+        *ASKED[2:7],
+        "prompt={max_tokens: 16}",
+        "domain={name: toy}",
+        "splits={dev: 60, confirm: 60}",
+    ]
+    spec = load_spec(toy_spec, toy_host, [*overrides, "match={metric: accuracy, margin: 0.3}"])
+    summary = run(spec, toy_host, tmp_path / "run", run_locally, force=True)
+    audit = summary["shortcut_audit"]["sizes"]["small"]
+    assert (audit["permuted"], audit["shortcut"]) == (None, None)
+    assert audit["not_permuted"] == "its questions have no options"
+    assert audit["aggregates"]["macro_f1"] == audit["score"]
+    errors = summary["errors"]["small"]
+    items = lines_of(tmp_path / "run" / errors["path"])
+    assert len(items) == errors["items"] - errors["both_right"] > 0
+    assert items[0].keys() == {
+        "id",
+        "mistake",
+        "group",
+        "question",
+        "correct",
+        "teacher",
+        "student",
+    }
+
+
+def test_a_permuted_example_keeps_its_right_answer() -> None:
+    example = Example("7", "Which?", 2, choices=("a", "b", "c"))
+    turned = permuted(example)
+    assert gold_text(turned) == gold_text(example) == "c"
+    assert all(old != new for old, new in zip(example.choices, turned.choices, strict=True))
+    assert permuted(Example("8", "Who?", "Ann")) == Example("8", "Who?", "Ann")
