@@ -20,11 +20,11 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
 from kdsearch.distill.data import Collator, Rows
-from kdsearch.distill.depth import cut
 from kdsearch.distill.evaluate import predict
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.passes import collate, forward, pad
+from kdsearch.distill.prune import cut
 from kdsearch.distill.store import SignalStore, build_store
 from kdsearch.distill.students import load_model
 from kdsearch.distill.trainer import DistillationTrainer

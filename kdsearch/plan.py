@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdsearch.errors import DataError, KdsearchError, PluginError, SpecError
+from kdsearch.errors import DataError, SpecError
 from kdsearch.facts import (
     BYTE_VOCABULARY,
     ModelFacts,
@@ -22,7 +22,6 @@ from kdsearch.facts import (
     facts_of_folder,
     vocabulary_of,
 )
-from kdsearch.plugin.faults import raised
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.predictions import check_predictions
 from kdsearch.search.cost import forward_flops, training_flops
@@ -31,6 +30,7 @@ from kdsearch.search.ledger import Opening, earlier_openings, reuse_warning
 from kdsearch.search.policy import Rules, SizeCost
 from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
 from kdsearch.search.tpe import STARTUP, require_optuna
+from kdsearch.sizes import sizes_of
 from kdsearch.spec.models import Precision
 from kdsearch.spec.parts import ANSWER_SIGNALS, Parts, resolve_parts
 from kdsearch.spec.space import Configuration, Sampler, draw
@@ -247,7 +247,6 @@ def make_plan(
     """
     parts = resolve_parts(spec, host)
     teacher = teacher_facts(spec, parts)
-    sizes = _sizes(spec, parts, teacher)
     count, seed = spec.search.configurations_per_size, spec.search.seed
     if (sampler := spec.search.sampler) is Sampler.TPE:
         require_optuna()
@@ -255,6 +254,7 @@ def make_plan(
     divided, unread = (divided, ()) if divided else _divided(spec, parts)
     assigned, tally = divided or (None, None)
     check_predictions(spec, parts, assigned)
+    sizes = sizes_of(spec, parts, teacher, assigned.train if assigned else None)
     counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
     units, openings = counts, list[Opening]()
     if assigned is not None:
@@ -301,20 +301,6 @@ def _check_precision(plan: Plan) -> None:
     ):
         if precision is Precision.FP16 and trained == "t5":
             raise SpecError("fp16 overflows in T5 models", where=where, fix="use bf16")
-
-
-def _sizes(spec: SearchSpec, parts: Parts, teacher: ModelFacts) -> tuple[Size, ...]:
-    kind = spec.ladder.kind
-    try:
-        sizes = parts.ladder.sizes(parts.ladder_config, teacher)
-    except KdsearchError:
-        raise
-    except Exception as error:  # a plugin may fail in any way
-        raise PluginError(f"sizes raised {raised(error)}", where=f"ladder '{kind}'") from error
-    if not sizes or len({size.name for size in sizes}) < len(sizes):
-        fault = "gave two sizes one name" if sizes else "gave no sizes"
-        raise PluginError(fault, where=f"ladder '{kind}'")
-    return tuple(sorted(sizes, key=lambda size: (size.parameters, size.name)))
 
 
 def _divided(spec: SearchSpec, parts: Parts) -> tuple[Divided | None, tuple[str, ...]]:

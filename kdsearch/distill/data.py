@@ -14,6 +14,7 @@ import datasets
 from kdsearch.distill.choices import collate_options, pad_scores
 from kdsearch.distill.passes import collate
 from kdsearch.errors import DataError, SpecError
+from kdsearch.texts import answer_text, prompt_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,9 +56,16 @@ class Rows:
             for ids in options
         )
 
-    def keys(self) -> list[bytes]:
-        """Return the key of every row, for what is stored of it."""
-        return [row_key(*pair) for pair in zip(self.sources, self.targets, strict=True)]
+    def keys(self, teacher_ids: Sequence[int] | None = None) -> list[bytes]:
+        """Return the key of every row, for what is stored of it.
+
+        Args:
+            teacher_ids: The teacher's id of each token, where its tokens are numbered otherwise.
+        """
+        pairs = zip(self.sources, self.targets, strict=True)
+        if teacher_ids is None:
+            return [row_key(*pair) for pair in pairs]
+        return [row_key(*([teacher_ids[each] for each in ids] for ids in pair)) for pair in pairs]
 
     def table(self, **columns: Sequence[Any]) -> datasets.Dataset:
         """Return the rows as a table of `input_ids`, `labels` and further columns."""
@@ -149,7 +157,7 @@ class _Encoder:
 
     def answer(self, text: str) -> list[int]:
         """Return the ids of an answer with end-of-sequence."""
-        spaced = f" {text}" if self.causal and not self.chat else text
+        spaced = answer_text(text, continued=self.causal and not self.chat)
         ids = self.tokenizer(spaced, add_special_tokens=False)["input_ids"]
         return [*ids, self.tokenizer.eos_token_id]
 
@@ -234,13 +242,6 @@ def use_chat(tokenizer: Any, prompt_format: PromptFormat) -> bool:
             "the tokenizer has no chat template", where="prompt.format", fix="use plain or auto"
         )
     return able and prompt_format.format != "plain"
-
-
-def prompt_text(prompt: Prompt) -> str:
-    """Return a prompt as plain text; messages are joined by newlines."""
-    if prompt.text is not None:
-        return prompt.text
-    return "\n".join(message["content"] for message in prompt.messages or ())
 
 
 def by_length(rows: Rows) -> list[int]:

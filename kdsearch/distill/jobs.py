@@ -110,6 +110,7 @@ def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report
         answered = predict(teacher.model, teacher.tokenizer, rows, workspace.parts.domain)
         write_predictions(workspace.taught_file, answered)
         flops["signals"] += 2.0 * compute * rows.tokens
+    flops["signals"] += 2.0 * compute * workspace.prepare_ladder(teacher)
     request = workspace.signal_request
     if request:
         kinds = workspace.stored_targets
@@ -136,9 +137,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     settings = Settings.model_validate(job["settings"])
     folder = workspace.trial_folder(job["trial"])
     size = workspace.size(job["size"])
-    student = workspace.parts.ladder.build(
-        size, workspace.parts.ladder_config, workspace.teacher_facts, job["seed"]
-    )
+    student = workspace.build(size, job["seed"])
     if count_parameters(student.model) != size.parameters:
         raise ModelError(
             f"size {size.name} was counted as {size.parameters} parameters "
@@ -315,7 +314,7 @@ def _fit(
     if needs - ANSWER_SIGNALS:
         named = json.loads((workspace.signal_folder / "store.json").read_text(encoding="utf8"))
         store = SignalStore(workspace.signal_folder / named["file"], named["teacher"])
-        columns["signal_row"] = store.rows_of(rows.keys())
+        columns["signal_row"] = store.rows_of(rows.keys(workspace.teacher_ids))
     _to_device(model)
     balanced = training.balance == "group"
     train(

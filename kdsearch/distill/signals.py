@@ -72,11 +72,12 @@ def teacher_signals(
     kinds = {wanted.kind for wanted in request.layers}
     said = forward(model, batch, states=Signal.HIDDEN_STATES in kinds)
     told: dict[str, Told] = {}
-    if request.top_logits and _partial(request, said.logits.shape[-1]):
-        packed = pack(said.logits, request.top_k or 0, request.temperatures)
+    logits = said.logits if request.tokens is None else said.logits[..., list(request.tokens)]
+    if request.top_logits and _partial(request, logits.shape[-1]):
+        packed = pack(logits, request.top_k or 0, request.temperatures)
         told = {name: Told(values, (Axis.TARGET,)) for name, values in packed.items()}
     elif request.top_logits:
-        told["top_logits"] = Told(said.logits.float(), (Axis.TARGET,))
+        told["top_logits"] = Told(logits.float(), (Axis.TARGET,))
     for wanted in request.layers:
         told[_name(wanted)] = LAYER_KINDS[wanted.kind](said, wanted.stack, wanted.layer)
     return told

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedModel
 
-FORMAT = 3
+FORMAT = 4
 """Raised whenever the layout of a store changes."""
 
 
@@ -201,5 +201,7 @@ class SignalStore:
 def _request(stored: Mapping[str, Any]) -> SignalRequest:
     """Read a request from its JSON."""
     layers = [LayerSignal(Signal(kind), *rest) for kind, *rest in stored["layers"]]
-    lists = {"layers": tuple(layers), "temperatures": tuple(stored["temperatures"])}
+    lists: dict[str, Any] = {"layers": tuple(layers), "temperatures": tuple(stored["temperatures"])}
+    if stored["tokens"] is not None:
+        lists["tokens"] = tuple(stored["tokens"])
     return SignalRequest(**{**stored, **lists})

@@ -13,9 +13,17 @@ from kdsearch.distill.evaluate import read_predictions
 from kdsearch.distill.students import byte_tokenizer, load_tokenizer
 from kdsearch.errors import DataError
 from kdsearch.facts import ModelFacts, facts_of_config
-from kdsearch.plugin import Signal, SignalRequest, Size, Student
+from kdsearch.plugin import (
+    Preparation,
+    PreparedLadder,
+    Signal,
+    SignalRequest,
+    Size,
+    Student,
+)
 from kdsearch.plugin.host import Host
 from kdsearch.predictions import Predictions
+from kdsearch.sizes import texts_of
 from kdsearch.spec.loading import Parts, load_spec, resolve_parts
 from kdsearch.spec.objective import options_of
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
@@ -27,6 +35,9 @@ if TYPE_CHECKING:
 
     from kdsearch.plugin import Example, Prediction
     from kdsearch.spec.models import Settings
+
+PREPARED = "prepared.json"
+"""What came of the ladder's preparation."""
 
 
 class Workspace:
@@ -53,6 +64,11 @@ class Workspace:
         """Where the teacher's signals lie."""
         return self.teacher_root / "signals"
 
+    @property
+    def ladder_folder(self) -> Path:
+        """Where the ladder's preparation lies."""
+        return self.teacher_root / "ladder"
+
     @cached_property
     def teacher_facts(self) -> ModelFacts:
         """The measures of the teacher; its path is made absolute."""
@@ -76,6 +92,43 @@ class Workspace:
     def size(self, name: str) -> Size:
         """Return a size of the ladder as the plan counted it."""
         return Size(**next(size for size in self.manifest["sizes"] if size["name"] == name))
+
+    def prepare_ladder(self, teacher: Student) -> int:
+        """Let the ladder learn from the teacher what it builds with; return the tokens read."""
+        ladder, config = self.parts.ladder, self.parts.ladder_config
+        if not isinstance(ladder, PreparedLadder):
+            return 0
+        rows, texts, train = self.rows("train", teacher), list[str](), self.assigned.train
+        if getattr(config, "reads_texts", False):
+            texts = texts_of(self.spec, self.parts, self.teacher_facts, train)
+        self.ladder_folder.mkdir(parents=True, exist_ok=True)
+        given = Preparation(
+            teacher.model, teacher.tokenizer, rows.sources, rows.targets, texts, self.ladder_folder
+        )
+        prepared = ladder.prepare(config, self.teacher_facts, given)
+        found = json.dumps({"teacher_ids": prepared.teacher_ids})
+        (self.ladder_folder / PREPARED).write_text(found, encoding="utf8")
+        return prepared.tokens
+
+    @cached_property
+    def teacher_ids(self) -> tuple[int, ...] | None:
+        """The teacher's id of each token of the students; None where they are the same.
+
+        There once the ladder is prepared.
+        """
+        file = self.ladder_folder / PREPARED
+        if not file.exists():
+            return None
+        found = json.loads(file.read_text(encoding="utf8"))["teacher_ids"]
+        return None if found is None else tuple(found)
+
+    def build(self, size: Size, seed: int) -> Student:
+        """Build the untrained student of one size."""
+        ladder = self.parts.ladder
+        asked = (size, self.parts.ladder_config, self.teacher_facts, seed)
+        if isinstance(ladder, PreparedLadder):
+            return ladder.build(*asked, prepared=self.ladder_folder)
+        return ladder.build(*asked)
 
     @cached_property
     def assigned(self) -> Assigned:
@@ -191,11 +244,12 @@ class Workspace:
     def signal_request(self) -> SignalRequest:
         """All that the losses of the spec ask of the teacher."""
         depths = (self._depth(Size(**size)) for size in self.manifest["sizes"])
-        return stage_request(self.spec.stage, self.parts.losses, self.teacher_facts, depths)
+        request = stage_request(self.spec.stage, self.parts.losses, self.teacher_facts, depths)
+        return replace(request, tokens=self.teacher_ids)
 
     def _depth(self, size: Size) -> int:
         """Return how many layers a student's stacks have; built to see where nothing says it."""
         if size.layers is not None:
             return size.layers
-        student = self.parts.ladder.build(size, self.parts.ladder_config, self.teacher_facts, 0)
+        student = self.build(size, 0)
         return facts_of_config(student.model.config.to_dict(), head_tied=size.head_tied).layers

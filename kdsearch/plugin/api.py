@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from torch import Tensor, nn
 
@@ -262,6 +263,8 @@ class Size:
     """Whether the output head shares the embedding table."""
     layers: int | None = None
     """The depth of each stack, where the ladder says it."""
+    other_tokens: bool = False
+    """Whether it reads or writes other tokens than the teacher, so that only answers compare."""
 
     @property
     def compute_parameters(self) -> int:
@@ -276,11 +279,39 @@ class Student(NamedTuple):
     tokenizer: Any
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """What a ladder may learn from once a run, when the teacher is ready to teach."""
+
+    model: Any
+    tokenizer: Any
+    sources: Sequence[Sequence[int]]
+    """By training example: the prompt's token ids."""
+    targets: Sequence[Sequence[int]]
+    """By training example: the answer's token ids."""
+    texts: Sequence[str]
+    """The training texts, if the ladder's options read them."""
+    folder: Path
+    """Where to write what `build` needs."""
+
+
+class Prepared(NamedTuple):
+    """What came of a preparation."""
+
+    tokens: int = 0
+    """How many the teacher read for it, source and target."""
+    teacher_ids: tuple[int, ...] | None = None
+    """The teacher's id of each token of the students' vocabulary; None where it is the teacher's.
+    Signals are then given over the students' tokens alone."""
+
+
 @runtime_checkable
 class Ladder(Protocol):
     """A way to make students of several sizes.
 
-    One that builds on the teacher's own weights says so by an attribute `needs_model = True`.
+    One that builds on the teacher's own weights says so by an attribute `needs_model = True`, and
+    may be a `PreparedLadder` too. One whose sizes hang on the training texts has a property
+    `reads_texts` of its `Config`; where that is true, `sizes` is given them as `texts`.
     """
 
     @property
@@ -296,3 +327,16 @@ class Ladder(Protocol):
 
     def build(self, size: Size, config: Any, teacher: ModelFacts, seed: int) -> Student:
         """Build the untrained student of one size."""
+
+
+@runtime_checkable
+class PreparedLadder(Protocol):
+    """A ladder that needs the teacher at work before it can build a student."""
+
+    def prepare(self, config: Any, teacher: ModelFacts, given: Preparation) -> Prepared:
+        """Write to `given.folder` what `build` needs; once a run, after any fine-tuning."""
+
+    def build(
+        self, size: Size, config: Any, teacher: ModelFacts, seed: int, *, prepared: Path
+    ) -> Student:
+        """Build the untrained student of one size, with the folder that `prepare` wrote."""

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, Field
 
 from kdsearch.plugin.api import API, Ladder, Loss, Options, Shapes, Signal
+from kdsearch.plugin.cuts import DepthLadder, PruneLadder
 from kdsearch.plugin.hookspecs import hookimpl
-from kdsearch.plugin.ladders import DepthLadder, ScratchLadder, resolve
+from kdsearch.plugin.ladders import ScratchLadder, resolve
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,4 +113,4 @@ def kdsearch_losses() -> list[Loss]:
 @hookimpl
 def kdsearch_ladders() -> list[Ladder]:
     """Offer the core's ladders."""
-    return [ScratchLadder(), DepthLadder()]
+    return [ScratchLadder(), DepthLadder(), PruneLadder()]

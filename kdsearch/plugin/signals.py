@@ -45,6 +45,9 @@ class SignalRequest:
     """Which signals of single layers."""
     top_k: int | None = None
     """How many logits are kept; the whole vocabulary unless given."""
+    tokens: tuple[int, ...] | None = None
+    """The entries of the teacher's vocabulary that students have, by theirs; all unless given. The
+    logits of others are dropped: what the teacher says is taken among what a student can say."""
 
     def __bool__(self) -> bool:
         return self.top_logits or bool(self.layers)

@@ -76,9 +76,11 @@ class Built(NamedTuple):
     facts: ModelFacts
 
 
-def build(width: int, seed: int = 0, vocabulary: int = 259, layers: int = 2) -> Built:
+def build(
+    width: int, seed: int = 0, vocabulary: int = 259, layers: int = 2, heads: int = 2
+) -> Built:
     """Build a tiny T5 without dropout."""
-    measures = ScratchSize(d_model=width, d_ff=2 * width, layers=layers, heads=2)
+    measures = ScratchSize(d_model=width, d_ff=2 * width, layers=layers, heads=heads)
     config = scratch_model_config("t5", measures, vocabulary)
     facts = facts_of_config(config, head_tied=True)
     return Built(random_model(config, byte_tokenizer(), seed), facts)

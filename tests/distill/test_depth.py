@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-from kdsearch.distill.depth import cut
 from kdsearch.distill.passes import collate, forward
+from kdsearch.distill.prune import cut
 from kdsearch.distill.students import byte_tokenizer, count_parameters
 from kdsearch.errors import SpecError
 from kdsearch.facts import facts_of_folder
-from kdsearch.plugin.ladders import DepthConfig, DepthLadder, kept_layers
+from kdsearch.plugin.cuts import DepthConfig, DepthLadder, kept_layers
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,0 +1,89 @@
+"""The sizes that a spec's ladder offers, counted and checked before anything is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdsearch.errors import DataError, KdsearchError, PluginError, SpecError
+from kdsearch.plugin.faults import raised
+from kdsearch.spec.parts import ANSWER_SIGNALS
+from kdsearch.texts import training_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kdsearch.facts import ModelFacts
+    from kdsearch.plugin.api import Example, Size
+    from kdsearch.spec.models import SearchSpec
+    from kdsearch.spec.parts import Parts
+
+
+def sizes_of(
+    spec: SearchSpec, parts: Parts, teacher: ModelFacts, train: Sequence[Example] | None
+) -> tuple[Size, ...]:
+    """Return the sizes of a spec's ladder, ascending by parameters; equal ones by name.
+
+    Args:
+        spec: The search.
+        parts: Its plugins.
+        teacher: The teacher's measures.
+        train: The examples to train on, if the data are there.
+
+    Raises:
+        SpecError: If a size does not fit the teacher, or a loss not the size.
+        DataError: If sizes hang on training texts that are not there.
+        PluginError: If the ladder raises anything else, or gives no sizes or equal names.
+    """
+    kind = spec.ladder.kind
+    given = {}
+    if getattr(parts.ladder_config, "reads_texts", False):
+        given["texts"] = texts_of(spec, parts, teacher, train)
+    try:
+        sizes = parts.ladder.sizes(parts.ladder_config, teacher, **given)
+    except KdsearchError:
+        raise
+    except Exception as error:  # a plugin may fail in any way
+        raise PluginError(f"sizes raised {raised(error)}", where=f"ladder '{kind}'") from error
+    if not sizes or len({size.name for size in sizes}) < len(sizes):
+        fault = "gave two sizes one name" if sizes else "gave no sizes"
+        raise PluginError(fault, where=f"ladder '{kind}'")
+    _check_tokens(parts, sizes)
+    return tuple(sorted(sizes, key=lambda size: (size.parameters, size.name)))
+
+
+def texts_of(
+    spec: SearchSpec, parts: Parts, teacher: ModelFacts, train: Sequence[Example] | None
+) -> list[str]:
+    """Return the training texts as the teacher's tokenizer is given them.
+
+    Raises:
+        DataError: If they are not there.
+        SpecError: If they are chats.
+    """
+    if train is None:
+        raise DataError(
+            "vocabulary: domain counts the tokens of the training data, which are not there",
+            where=f"domain '{parts.domain.name}'",
+            fix="provide the data, or use vocabulary: whole",
+        )
+    folder = Path(teacher.path or ".")
+    causal = not teacher.encoder_decoder
+    return training_texts(train, parts.domain, parts.options, spec.prompt, folder, causal=causal)
+
+
+def _check_tokens(parts: Parts, sizes: Sequence[Size]) -> None:
+    """Refuse losses that compare token by token with a student of other tokens."""
+    others = [size.name for size in sizes if size.other_tokens]
+    if not others:
+        return
+    for name, loss in parts.losses.items():
+        needs = sorted(frozenset(loss.needs) - ANSWER_SIGNALS)
+        if needs:
+            raise SpecError(
+                f"loss '{name}' needs {' and '.join(needs)}, which compare token by token, and "
+                f"{', '.join(others)} {'has' if len(others) == 1 else 'have'} another tokenizer "
+                "than the teacher",
+                where=f"losses.{name}",
+                fix="use answer_ce, also with labels: teacher, or choice_scores",
+            )
