@@ -89,6 +89,8 @@ class TrialProgress(Event):
     paired: Mapping[str, float] | None = None
     """As in `TrialFinished`."""
     losses: Mapping[str, float] = field(default_factory=dict)
+    sample: Mapping[str, Any] | None = None
+    """A dev item with `question`, `correct`, `teacher`, `student`, `score` and `running`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from kdsearch.cli import main
-from kdsearch.distill.audit import gold_text, permuted
-from kdsearch.events import ModelAudited
+from kdsearch.distill.audit import permuted
+from kdsearch.events import ModelAudited, TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.plugin import Example
 from kdsearch.plugin.host import Host
+from kdsearch.report.messages import message
+from kdsearch.report.state import RunState
 from kdsearch.run import run
 from kdsearch.search.journal import read
 from kdsearch.spec.loading import load_spec
@@ -149,9 +151,26 @@ def test_free_answers_are_blanked_and_their_errors_written(
     }
 
 
+def test_training_shows_a_sample_with_its_running_average(placed: Path) -> None:
+    events = [record.event for record in read(placed / "journal.jsonl")]
+    told = [
+        event
+        for event in events
+        if isinstance(event, TrialProgress) and event.trial == "small-c0-s0"
+    ]
+    samples = [event.sample for event in told if event.sample]
+    asked, shown = samples[0]["question"], message(told[0], RunState()) or ""
+    assert f"\n       {asked} | correct y{asked}, teacher y{asked}, student" in shown
+    assert len(samples) >= 2
+    scores = [sample["score"] for sample in samples]
+    assert samples[-1]["running"] == sum(scores[-25:]) / len(scores[-25:])
+    last = samples[-1]
+    assert last["student"] == last["correct"] == last["teacher"] == f"y{last['question']}"
+
+
 def test_a_permuted_example_keeps_its_right_answer() -> None:
     example = Example("7", "Which?", 2, choices=("a", "b", "c"))
     turned = permuted(example)
-    assert gold_text(turned) == gold_text(example) == "c"
+    assert turned.correct == example.correct == "c"
     assert all(old != new for old, new in zip(example.choices, turned.choices, strict=True))
     assert permuted(Example("8", "Who?", "Ann")) == Example("8", "Who?", "Ann")

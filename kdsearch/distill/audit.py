@@ -67,7 +67,7 @@ class Audit:
         pairs = list(zip(predictions, self.examples, strict=True))
         shares = histogram(
             [self._name(given.text, given.choice) for given in predictions],
-            [self._name(gold_text(example), _gold_choice(example)) for example in self.examples],
+            [self._name(example.correct, _gold_choice(example)) for example in self.examples],
         )
         return {
             "items": len(pairs),
@@ -92,7 +92,7 @@ class Audit:
             Answered(
                 id=example.id,
                 question=example.question,
-                correct=gold_text(example),
+                correct=example.correct,
                 teacher=theirs.text,
                 student=given.text,
                 teacher_score=their_score,
@@ -169,11 +169,6 @@ def permuted(example: Example) -> Example:
     places = permutation(example.id, len(example.choices))
     choices = tuple(example.choices[place] for place in places)
     return replace(example, choices=choices, answer=places.index(example.answer))
-
-
-def gold_text(example: Example) -> str:
-    """Return the right answer in words."""
-    return example.choices[example.answer] if isinstance(example.answer, int) else example.answer
 
 
 def audited(audit: Audit, teacher: Answers | None, errors: Path) -> dict[str, Any]:

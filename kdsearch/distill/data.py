@@ -6,7 +6,8 @@ A row's key is a hash of its token ids, so that whatever changes the tokens chan
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import datasets
@@ -17,7 +18,7 @@ from kdsearch.errors import DataError, SpecError
 from kdsearch.texts import answer_text, prompt_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from transformers import PreTrainedTokenizerBase
 
@@ -55,6 +56,15 @@ class Rows:
             for source, options in zip(self.sources, self.choices, strict=True)
             for ids in options
         )
+
+    def only(self, place: int) -> Rows:
+        """Return one row as rows of its own."""
+        listed = {
+            entry.name: [values[place]]
+            for entry in fields(self)
+            if isinstance(values := getattr(self, entry.name), Sequence)
+        }
+        return replace(self, **listed)
 
     def keys(self, teacher_ids: Sequence[int] | None = None) -> list[bytes]:
         """Return the key of every row, for what is stored of it.

@@ -76,12 +76,6 @@ def read_answers(path: Path) -> Answers:
     return Answers(predictions, [float(line["score"]) for line in lines])
 
 
-def read_scores(path: Path) -> list[float]:
-    """Read the scores of a file that `Answers.write` wrote."""
-    lines = path.read_text(encoding="utf8").splitlines()
-    return [float(json.loads(line)["score"]) for line in lines]
-
-
 def _line(prediction: Prediction, score: float) -> dict[str, Any]:
     line: dict[str, Any] = {"id": prediction.id, "prediction": prediction.text, "score": score}
     if prediction.choice is not None:

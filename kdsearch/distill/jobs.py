@@ -25,10 +25,10 @@ from kdsearch.distill.evaluate import (
     discordant,
     predict,
     read_answers,
-    read_scores,
     write_predictions,
 )
 from kdsearch.distill.module import DistillationModel, Term
+from kdsearch.distill.samples import Samples
 from kdsearch.distill.store import SignalStore, build_store, fingerprint
 from kdsearch.distill.students import (
     check_fit,
@@ -149,7 +149,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     taught = Signal.TEXT in needs
     rows, dev = workspace.rows("train", student, taught=taught), workspace.rows("dev", student)
     domain, metric = workspace.parts.domain, workspace.spec.match.metric
-    teacher = read_scores(workspace.teacher_root / "dev.jsonl")
+    known = read_answers(workspace.teacher_root / "dev.jsonl")
+    teacher, samples = known.scores, Samples(student, dev, known, domain, metric)
 
     def judged() -> tuple[Answers, dict[str, Any]]:
         answers = answer(student.model, student.tokenizer, dev, domain, metric)
@@ -168,7 +169,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     def tell(progress: Mapping[str, Any]) -> None:
         reached = [step for step in due if step <= progress["step"]]
         del due[: len(reached)]
-        report({**progress, **(judged()[1] if reached else {})})
+        report({**progress, **(judged()[1] if reached else {}), "sample": samples.take()})
 
     untrained = judged()[0].mean
     model = _objective(workspace, student, settings.losses)

@@ -82,6 +82,11 @@ class Example:
     split: str | None = None
     """The official split, if the data have one."""
 
+    @property
+    def correct(self) -> str:
+        """The right answer in words."""
+        return self.choices[self.answer] if isinstance(self.answer, int) else self.answer
+
 
 @dataclass(frozen=True)
 class Prompt:

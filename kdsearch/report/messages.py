@@ -29,6 +29,9 @@ from kdsearch.search.evidence import Answers, weigh
 from kdsearch.search.sentences import against_teacher
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from kdsearch.events import Event, Record
     from kdsearch.report.state import RunState
 
@@ -131,7 +134,13 @@ def _progress(event: TrialProgress) -> str:
     text = f"{trial_name(event)}  step {event.step}/{event.total_steps}"
     if event.losses:
         text += f"  loss {event.losses.get('loss', sum(event.losses.values())):.3g}"
-    return text if event.score is None else f"{text}  dev {numbers.score(event.score)}"
+    text = text if event.score is None else f"{text}  dev {numbers.score(event.score)}"
+    return text + (f"\n       {_sample(event.sample)}" if event.sample else "")
+
+
+def _sample(sample: Mapping[str, Any]) -> str:
+    said = ", ".join(f"{who} {sample[who] or '-'}" for who in ("correct", "teacher", "student"))
+    return f"{sample['question']} | {said} | last 25: {numbers.score(sample['running'])}"
 
 
 def _trial_finished(event: TrialFinished, state: RunState) -> str:

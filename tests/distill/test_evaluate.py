@@ -13,8 +13,8 @@ from kdsearch.distill.evaluate import (
     answer,
     discordant,
     predict,
+    read_answers,
     read_predictions,
-    read_scores,
     write_predictions,
 )
 from kdsearch.plugin import Prediction
@@ -69,7 +69,7 @@ def test_answers_survive_their_file(
     model = tiny(16).model.train()
     answers = answer(model, tokenizer, rows, sums, "accuracy")
     answers.write(tmp_path / "dev.jsonl")
-    assert read_scores(tmp_path / "dev.jsonl") == list(answers.scores)
+    assert read_answers(tmp_path / "dev.jsonl").scores == list(answers.scores)
     assert model.training
 
 
