@@ -59,7 +59,7 @@ class Rows:
 
     def only(self, place: int) -> Rows:
         """Return one row as rows of its own."""
-        listed = {
+        listed: dict[str, Any] = {
             entry.name: [values[place]]
             for entry in fields(self)
             if isinstance(values := getattr(self, entry.name), Sequence)
