@@ -74,6 +74,8 @@ class TrialStarted(Event):
     """The configuration's index; None for the baseline."""
     seed: int
     config: Mapping[str, Any]
+    without: str | None = None
+    """The term left out, where the trial is an ablation and no part of the search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +215,41 @@ class ModelAudited(Event):
     flops: Mapping[str, float] = field(default_factory=dict)
     error: str = ""
     """Why the model could not be audited."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TermAblated(Event):
+    """The student was compared on dev with its like, trained without a term of the objective."""
+
+    term: str
+    without: tuple[str, ...]
+    """The trials without it, a seed each."""
+    score: float
+    """With the term, over all seeds."""
+    score_without: float
+    difference: float
+    """With minus without."""
+    lower_bound: float
+    """One-sided, as the upper one; together for all terms."""
+    upper_bound: float
+    p_value: float
+    """That the term does not help."""
+    with_only: int
+    """Items that the first seed has right only with the term."""
+    without_only: int
+    items: int
+    """Or units, where items come in units."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "without", tuple(self.without))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AblationSkipped(Event):
+    """A term could not be left out."""
+
+    term: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

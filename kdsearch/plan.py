@@ -143,6 +143,12 @@ class Plan:
         return len(self.settings) * sum(cost.flops for cost in self.size_costs)
 
     @property
+    def ablation_flops(self) -> float:
+        """Training without each term to ablate, at the largest size that may be selected."""
+        trials = len(self.spec.ablate) * self.spec.match.seeds
+        return trials * max(cost.flops for cost in self.size_costs)
+
+    @property
     def teacher_flops(self) -> float:
         """The teacher's fine-tuning, and its passes over train for answers and other signals."""
         tuning = self.spec.stage.teachers[0].fine_tune
@@ -177,6 +183,7 @@ class Plan:
             "strategy": search.strategy.value,
             "seed": search.seed,
             "futility": search.futility,
+            "ablate": list(self.spec.ablate),
             "sizes": [self._size_json(size) for size in self.sizes],
             "sampler": search.sampler.value,
             "configurations": [
@@ -191,6 +198,7 @@ class Plan:
             "cost": {
                 "exhaustive_grid_flops": grid,
                 "teacher_flops": self.teacher_flops,
+                "ablation_flops": self.ablation_flops,
                 "expected_flops": expected.flops,
                 "expected_share_of_grid": expected.flops / grid,
                 "expected_sizes_visited": expected.sizes,

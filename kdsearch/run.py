@@ -101,7 +101,7 @@ def extend(
     *,
     sinks: Sequence[Sink] = (),
 ) -> dict[str, Any]:
-    """Go on with a run under a spec that has more sizes or more configurations a size.
+    """Go on with a run under a spec that has more sizes, configurations a size, or ablations.
 
     No trial is repeated and every test stands. What confirm tests from now on is exploratory if it
     had been opened before: the shares of error were declared for a smaller search.
@@ -115,7 +115,7 @@ def extend(
     known = SearchSpec.model_validate(manifest["spec"])
     if faults := _beyond_extension(known, spec) + search.misfits(manifest):
         raise RunError(
-            f"only sizes and configurations can be added to a run: {'; '.join(faults)}",
+            f"only sizes, configurations and ablations can be added to a run: {'; '.join(faults)}",
             where=str(run_directory),
             fix="name another run directory",
         )
@@ -163,7 +163,7 @@ def _manifest(run_directory: Path) -> dict[str, Any]:
 
 
 def _beyond_extension(old: SearchSpec, new: SearchSpec) -> list[str]:
-    """Name every difference of two specs but more sizes and more configurations."""
+    """Name every difference of two specs but more sizes, configurations and ablations."""
     faults = [
         f"ladder.{key} loses or changes what it had"
         for key, value in old.ladder.rest.items()
@@ -175,7 +175,7 @@ def _beyond_extension(old: SearchSpec, new: SearchSpec) -> list[str]:
         update={"configurations_per_size": new.search.configurations_per_size}
     )
     ladder = new.ladder if old.ladder.kind == new.ladder.kind else old.ladder
-    same = old.model_copy(update={"search": search, "ladder": ladder})
+    same = old.model_copy(update={"search": search, "ladder": ladder, "ablate": new.ablate})
     return faults + differences(same, new)
 
 
@@ -223,7 +223,7 @@ class _Search:
         )
         self.assigned: Assigned = divided.splits
         self.plan: Plan = make_plan(spec, host, divided, runs=self.folder.parent, but=self.folder)
-        self.units = units_of(self.assigned.confirm)
+        self.units = units_of(self.assigned.dev) | units_of(self.assigned.confirm)
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields
         }

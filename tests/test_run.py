@@ -119,7 +119,9 @@ def test_a_run_grows_and_says_what_is_exploratory(
     search(folder)
     with pytest.raises(RunError, match="--allow-exploratory"):
         search(folder, TINY)
-    with pytest.raises(RunError, match=r"only sizes and configurations.*margin: 0.9 → 0.8"):
+    with pytest.raises(
+        RunError, match=r"only sizes, configurations and ablations.*margin: 0.9 → 0.8"
+    ):
         search(folder, TINY, "match.margin=0.8", allow_exploratory=True)
     with pytest.raises(RunError, match=r"ladder.sizes loses or changes"):
         search(folder, "ladder.sizes.small.d_ff=16", allow_exploratory=True)
@@ -134,6 +136,41 @@ def test_a_run_grows_and_says_what_is_exploratory(
     assert "tiny matched in an exploratory test" in summary["sentence"]
     assert resume(folder, run_locally) == summary
     assert audit(folder) == ([], 2)
+
+
+def test_a_term_is_ablated_after_the_search_and_after_a_kill(
+    search: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, real = tmp_path / "run", jobs.perform
+
+    def killed(job: Any, report: Any) -> dict[str, Any]:
+        if "without" in job.get("trial", ""):
+            raise KeyboardInterrupt
+        return real(job, report)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "perform", killed)
+        with pytest.raises(KeyboardInterrupt):
+            search(folder, "ablate=[soft_labels]")
+    summary = resume(folder, run_locally)
+    assert trained(folder)[-1] == "small-c0-without-soft_labels-s0"
+    (ablation,) = summary["ablations"]
+    assert (ablation["size"], ablation["term"], ablation["n"]) == ("small", "soft_labels", 30)
+    assert summary["cost"]["ablation_flops"] > 0.0
+    assert summary["cost"]["share_of_grid"] == 1.0
+    assert summary["selected"]["size"] == "small"
+    ablated = trial_hash(folder, "small-c0-without-soft_labels-s0")
+    assert ablated != trial_hash(folder, "small-c0-s0")
+    again = search(folder, "ablate=[soft_labels, answer_ce]", allow_exploratory=True)
+    assert [each["term"] for each in again["ablations"]] == ["soft_labels", "answer_ce"]
+    assert trained(folder)[-1] == "small-c0-without-answer_ce-s0"
+    assert not again["sizes"][0]["exploratory"]
+    assert audit(folder) == ([], 1)
+
+
+def trial_hash(folder: Path, trial: str) -> str:
+    metrics = json.loads((folder / "trials" / trial / "metrics.json").read_text())
+    return str(metrics["settings_hash"])
 
 
 def test_a_teacher_is_compared_with_guessing_on_one_item_of_each_unit() -> None:

@@ -50,8 +50,9 @@ def board_rows(state: RunState, *, live: bool = True) -> list[BoardRow]:
 
 def _row(size: SizeState, state: RunState, live: bool) -> BoardRow:
     trials = state.trials_of(size.name)
+    searched = [trial for trial in trials if trial.without is None]
     whole = state.teacher.parameters if state.teacher else state.plan.teacher_parameters
-    scored = [trial for trial in trials if trial.index is not None and trial.score is not None]
+    scored = [trial for trial in searched if trial.index is not None and trial.score is not None]
     best = max(scored, key=lambda trial: trial.score or 0.0, default=None)
     return BoardRow(
         name=size.name,
@@ -82,6 +83,7 @@ def _state_lines(size: SizeState, trials: list[TrialState], live: bool) -> list[
         if size.alpha is not None and size.decided_on == "dev":
             lines.append(f"declared for confirm, alpha {size.alpha:.4g}")
             lines += [_seed_line(trial, live) for trial in trials if _further_seed(trial)]
+        lines += [_ablation_line(trial, live) for trial in trials if _ablates(trial)]
         return lines
     lines = [trial_line(trial, live) for trial in trials if trial.status is TrialStatus.RUNNING]
     ended = [trial for trial in trials if trial.status is not TrialStatus.RUNNING]
@@ -103,7 +105,17 @@ def short_name(trial: TrialState) -> str:
 
 def _further_seed(trial: TrialState) -> bool:
     """Whether a trial of a size that passed runs on for confirm."""
-    return trial.status is TrialStatus.RUNNING and trial.index is not None
+    searched = trial.index is not None and trial.without is None
+    return searched and trial.status is TrialStatus.RUNNING
+
+
+def _ablates(trial: TrialState) -> bool:
+    """Whether a trial runs without a term of the objective."""
+    return trial.without is not None and trial.status is TrialStatus.RUNNING
+
+
+def _ablation_line(trial: TrialState, live: bool) -> str:
+    return f"without {trial.without}\n{progress(trial, live)}"
 
 
 def _seed_line(trial: TrialState, live: bool) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdsearch.events import (
+    AblationSkipped,
     ConfirmOpened,
     ConfirmTested,
     ModelAudited,
@@ -16,6 +17,7 @@ from kdsearch.events import (
     RunStarted,
     SizeDecided,
     TeacherReady,
+    TermAblated,
     TrialFailed,
     TrialFinished,
     TrialProgress,
@@ -23,10 +25,12 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.report import audits, numbers, rows
+from kdsearch.report.ablations import ablation_text
 from kdsearch.report.state import trial_name
 from kdsearch.report.trials import settings_text, stop_text
 from kdsearch.search.evidence import Answers, weigh
 from kdsearch.search.sentences import against_teacher
+from kdsearch.search.summary import ablation_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +99,8 @@ def message(event: Event, state: RunState) -> str | None:
             return _confirm_tested(event)
         case ModelAudited():
             return f"{event.size or 'teacher'} audited on dev: {audits.audit_text(event)}"
+        case TermAblated() | AblationSkipped():
+            return f"ablation: {ablation_text(ablation_json(event))}"
         case RunFinished():
             outcome = rows.OUTCOMES.get(event.outcome, event.outcome)
             said = event.sentence.lower().startswith(f"{outcome}: ")

@@ -86,6 +86,8 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     teacher = plan["teacher"]
     lines = [("teacher", teacher["name"])] if teacher["parameters"] is None else []
     lines += [("trials", _trials(plan)), ("cost", _cost(plan["cost"]))]
+    if plan.get("ablate"):
+        lines.append(("ablation", _ablations(plan)))
     lines += [("data", rows.data_line(plan["data"]))] if plan.get("data") else []
     lines += [("train", f"{numbers.known(plan['splits']['train'])} items")]
     lines += [(split, _margins(plan, split)) for split in ("dev", "confirm")]
@@ -112,6 +114,15 @@ def _trials(plan: Mapping[str, Any]) -> str:
         each += f", and {seeds - 1} further seeds of a configuration that confirm tests"
     visits = f"{plan['strategy']} visits about {plan['cost']['expected_sizes_visited']:.1f}"
     return f"{plan['trials']} at most, {plan['steps']:,} steps: {each}; {visits}"
+
+
+def _ablations(plan: Mapping[str, Any]) -> str:
+    terms, seeds = plan["ablate"], plan["match"].get("seeds", 1)
+    trials = numbers.noun(len(terms) * seeds, "further trial")
+    flops = numbers.flops(plan["cost"]["ablation_flops"])
+    return (
+        f"{trials} of the selected size, without {_either(terms)}, at most {flops} training FLOPs"
+    )
 
 
 def _cost(cost: Mapping[str, float]) -> str:

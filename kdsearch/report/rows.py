@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kdsearch.report import numbers
+from kdsearch.report.ablations import ablation_text
 from kdsearch.search.sentences import percent
 
 Summary = Mapping[str, Any]
@@ -194,6 +195,11 @@ def notes(summary: Summary) -> list[str]:
             "baseline: the same size trained without the teacher, scored on dev; what dev has more "
             "is what distillation added."
         )
+    if any(each["skipped"] is None for each in summary.get("ablations") or []):
+        lines.append(
+            "ablation: the same student trained without a term, compared on dev, which also chose "
+            "the configuration; bounds as above, together for all terms."
+        )
     if any(row.exploratory for row in listed):
         lines.append(
             "exploratory: tested after confirm had been opened for a smaller search; no proof."
@@ -212,8 +218,9 @@ def _reference(match: Mapping[str, Any]) -> str:
 
 
 def closing(summary: Summary) -> list[tuple[str, str]]:
-    """Return labelled lines: what the search cost, how trials ended, what to beware of."""
-    lines = [("cost", _cost(summary["cost"])), ("trials", _trials(summary["trials"]))]
+    """Return labelled lines: what terms add, the cost, how trials ended, what to beware of."""
+    lines = [("ablation", ablation_text(each)) for each in summary.get("ablations") or []]
+    lines += [("cost", _cost(summary["cost"])), ("trials", _trials(summary["trials"]))]
     data = summary.get("data") or {}
     lines += [("data", data_line(data))] if data.get("deduplicated") or data.get("leaked") else []
     lines += [("failed", line) for line in _failures(summary.get("failures") or [])]
@@ -236,11 +243,13 @@ def data_line(data: Mapping[str, int]) -> str:
 
 def _cost(cost: Mapping[str, Any]) -> str:
     """Tell the cost; a grid is planned at full length, so its FLOPs are not those spent."""
+    ablation = cost.get("ablation_flops")
     return (
         f"{numbers.percent(cost['share_of_grid'])} of the exhaustive grid in "
         f"{numbers.duration(cost['wall_seconds'])}; FLOPs: training "
         f"{numbers.flops(cost['train_flops'])}, teacher {numbers.flops(cost['teacher_flops'])}, "
         f"evaluation {numbers.flops(cost['evaluation_flops'])}"
+        f"{f', ablation {numbers.flops(ablation)}' if ablation else ''}"
     )
 
 

@@ -67,6 +67,8 @@ class TrialState:
     """Its last answers to dev, beside the teacher's."""
     note: str = ""
     """Why it stopped or failed."""
+    without: str | None = None
+    """The term that it leaves out; such a trial is no part of the search."""
 
     @property
     def share_done(self) -> float:
@@ -177,6 +179,8 @@ class RunState:
         if isinstance(event, TrialStarted) or name not in self.trials:
             index = None if isinstance(event, TrialProgress) else event.index
             self.trials[name] = TrialState(name, event.size, index, seconds)
+        if isinstance(event, TrialStarted):
+            self.trials[name].without = event.without
         trial = self.trials[name]
         match event:
             case TrialProgress():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmOpened, ConfirmTested, Event, Record, RunStarted, SizeDecided
+from kdsearch.search.ablation import ablated_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,7 +32,10 @@ def replay(
         RunError: If a decision of the present plan does not follow.
     """
     due: deque[Event] = deque()
+    ablated = ablated_trials(records)
     for place, record in enumerate(records):
+        if record.event.trial in ablated:
+            continue
         if isinstance(record.event, SizeDecided | ConfirmOpened):
             if place >= present:
                 check(record, due.popleft() if due else None)
@@ -72,6 +76,13 @@ def plan_changes(records: Sequence[Record], plan: Mapping[str, Any]) -> bool:
     plans = [record.event.plan for record in records if isinstance(record.event, RunStarted)]
     stored = json.loads(json.dumps(plan))  # as the journal will hold it: lists, not tuples
     return bool(plans) and _terms(json.loads(json.dumps(plans[-1]))) != _terms(stored)
+
+
+def more_ablations(records: Sequence[Record], plan: Mapping[str, Any]) -> bool:
+    """Whether a plan ablates a term that no earlier one of a journal did."""
+    plans = [record.event.plan for record in records if isinstance(record.event, RunStarted)]
+    known = {term for earlier in plans for term in earlier.get("ablate", ())}
+    return bool(plans) and not known.issuperset(plan.get("ablate", ()))
 
 
 def _terms(plan: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -52,6 +52,8 @@ class Totals(NamedTuple):
     """Fine-tuning and signals."""
     evaluation: float
     """The teacher's and the students' answers on dev and confirm, and what audits asked."""
+    ablation: float
+    """Training without a term, which is no part of the search."""
     share_of_grid: float
     """Planned cost times the share of steps done, over the planned grid; 0 without a grid."""
 
@@ -72,6 +74,7 @@ class Ledger:
         self._training: dict[str, float] = {}
         self._evaluation: dict[str, float] = {}
         self._teacher: Mapping[str, float] = {}
+        self._ablated: set[str] = set()
 
     def apply(self, event: Event) -> None:
         """Enter what an event says; a trial's later event replaces its earlier one."""
@@ -84,6 +87,8 @@ class Ledger:
             self._evaluation[f"audit:{event.trial}"] = sum(event.flops.values())
         elif isinstance(event, TrialStarted):
             self._sizes[trial] = event.size or ""
+            if event.without is not None:
+                self._ablated.add(trial)
         elif isinstance(event, TrialProgress):
             self._sizes[trial] = event.size or self._sizes.get(trial, "")
             self._share_done[trial] = event.step / max(1, event.total_steps)
@@ -100,11 +105,15 @@ class Ledger:
         planned = sum(
             self.trial_flops.get(self._sizes.get(trial, ""), 0.0) * share
             for trial, share in self._share_done.items()
+            if trial not in self._ablated
         )
+        spent = {trial: self.trial_training(trial) for trial in self._sizes}
+        ablation = sum(spent[trial] for trial in self._ablated)
         return Totals(
-            training=sum(self.trial_training(trial) for trial in self._sizes),
+            training=sum(spent.values()) - ablation,
             teacher=self._teacher.get("fine_tune", 0.0) + self._teacher.get("signals", 0.0),
             evaluation=self._teacher.get("evaluation", 0.0) + sum(self._evaluation.values()),
+            ablation=ablation,
             share_of_grid=planned / self.grid if self.grid else 0.0,
         )
 

@@ -5,11 +5,10 @@ Whoever runs jobs, a cluster or a plain loop, asks for the next one and tells wh
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
 from kdsearch.events import (
@@ -25,7 +24,9 @@ from kdsearch.events import (
     TrialStarted,
     TrialStopped,
 )
-from kdsearch.search.agreement import plan_changes
+from kdsearch.search.ablation import Ablations, Comparison, without_term
+from kdsearch.search.agreement import more_ablations, plan_changes
+from kdsearch.search.answers import read_item_scores
 from kdsearch.search.chance import chance_test
 from kdsearch.search.policy import Confirm, Idle, Policy, Train, recipe_event
 from kdsearch.search.tpe import Tried
@@ -84,7 +85,8 @@ class Director:
         settings_hash: Hashes settings, to compare them with what a worker applied.
         guesses: Made from the data when the teacher has answered.
         teacher_name: Shown for the teacher.
-        units: By confirm item, the unit it belongs to; empty where items are independent.
+        units: By item of dev and confirm, the unit it belongs to; empty where items are
+            independent.
         audits: Whether teacher and students are audited once the verdicts are there.
         sinks: Shown every record.
     """
@@ -124,6 +126,7 @@ class Director:
             if isinstance(record.event, ModelAudited)
         }
         self._steps: dict[str, int] = {}
+        self.ablations = Ablations(started.plan.get("ablate", ()), policy.rules)
         self._drawn = {
             (event.size or "", event.index): event.config
             for event in (record.event for record in journal.records)
@@ -131,8 +134,11 @@ class Director:
         }
         self._teacher_ready = any(isinstance(r.event, TeacherReady) for r in journal.records)
         changed = plan_changes(journal.records, started.plan)
-        self.finished = not changed and _ended(journal.records)
+        more = more_ablations(journal.records, started.plan)
+        self.finished = not changed and not more and _ended(journal.records)
         due = policy.restore(journal.records, changed=changed)
+        for record in journal.records:
+            self.ablations.apply(record.event)
         if not self.finished:
             self._write(started)
             for event in due:
@@ -148,6 +154,8 @@ class Director:
                 TEACHER, {"kind": "teacher", "run": str(self.run), "seed": self._seed}
             )
         job = self.policy.next_job()
+        if job is Idle.FINISHED:
+            job = self._next_ablation()
         if job is Idle.FINISHED:
             return self._next_audit()
         if isinstance(job, Idle):
@@ -171,6 +179,7 @@ class Director:
                 index=job.index,
                 seed=job.seed,
                 config=self._configuration(job),
+                without=job.without,
             )
         )
         payload = {
@@ -193,9 +202,9 @@ class Director:
 
     def stop_reason(self, job_id: str) -> str | None:
         """Return why a running job should stop, or None to let it run."""
-        return (
-            self.policy.stop_reason(job_id) if isinstance(self._jobs.get(job_id), Train) else None
-        )
+        job = self._jobs.get(job_id)
+        searched = isinstance(job, Train) and job.without is None
+        return self.policy.stop_reason(job_id) if searched else None
 
     def finished_job(self, job_id: str, result: Mapping[str, Any]) -> None:
         """Take in a job's result."""
@@ -266,10 +275,36 @@ class Director:
         out = any(isinstance(job, Audit) for job in self._jobs.values())
         return Idle.WAIT if out else Idle.FINISHED
 
+    def _next_ablation(self) -> Train | Idle:
+        """Return a trial that ablates a term; compare those that have ended."""
+        verdicts = self.policy.verdicts()
+        while True:
+            step = self.ablations.next(
+                verdicts, lambda size, index: self._settings(Train("", size, index, self._seed))
+            )
+            if isinstance(step, Train | Idle):
+                return step
+            self._record(self._compared(step) if isinstance(step, Comparison) else step)
+
+    def _compared(self, comparison: Comparison) -> Event:
+        answers = [
+            [read_item_scores(self.run / "trials" / trial / "dev.jsonl") for trial in pair]
+            for pair in comparison.pairs
+        ]
+        ids = answers[0][0].ids
+        if any(each.ids != ids for pair in answers for each in pair):
+            raise RunError("two students answered other dev items", where=str(self.run))
+        scores = [(one.scores, other.scores) for one, other in answers]
+        return self.ablations.compare(comparison, scores, self._units_of(ids))
+
+    def _units_of(self, items: Sequence[str]) -> list[str] | None:
+        """Return the unit of each item of a split; None where its items are independent."""
+        return [self.units[item] for item in items] if items[0] in self.units else None
+
     def _tested(self, job: Confirm, result: Mapping[str, Any]) -> Event:
-        teacher = _answers(self.run / "teacher" / "confirm.jsonl")
+        teacher = read_item_scores(self.run / "teacher" / "confirm.jsonl")
         students = [
-            _answers(self.run / "trials" / trial / "confirm.jsonl")
+            read_item_scores(self.run / "trials" / trial / "confirm.jsonl")
             for trial in job.seeds or (job.trial,)
         ]
         if any(student.ids != teacher.ids for student in students):
@@ -280,7 +315,7 @@ class Director:
             [student.scores for student in students],
             teacher.scores,
             result["flops"],
-            units=[self.units[item] for item in teacher.ids] if self.units else None,
+            units=self._units_of(teacher.ids),
         )
 
     def _finished(self, job: Train, result: Mapping[str, Any]) -> Event:
@@ -313,7 +348,8 @@ class Director:
         return self._drawn[key]
 
     def _settings(self, job: Train) -> Mapping[str, Any]:
-        return self.settings(job.index, self._configuration(job))
+        settings = self.settings(job.index, self._configuration(job))
+        return settings if job.without is None else without_term(settings, job.without)
 
     def _failure(self, job: Train, error: str) -> TrialFailed:
         return TrialFailed(
@@ -322,7 +358,7 @@ class Director:
 
     def _judge_teacher(self, result: Mapping[str, Any]) -> None:
         guesses = self.guesses()
-        right = _answers(self.run / "teacher" / "dev.jsonl").scores
+        right = read_item_scores(self.run / "teacher" / "dev.jsonl").scores
         if guesses.items is not None:
             right = [right[item] for item in guesses.items]
         chance = chance_test(right, guesses.majority_right, guesses.choices or None)
@@ -343,26 +379,15 @@ class Director:
     def _record(self, event: Event) -> None:
         """Journal an event, show it, and do the same with what follows from it."""
         self._write(event)
-        for following in self.policy.apply(event):
-            self._write(following)
+        self.ablations.apply(event)
+        if event.trial not in self.ablations:
+            for following in self.policy.apply(event):
+                self._write(following)
 
     def _write(self, event: Event) -> None:
         record = self.journal.append(event)
         for sink in self.sinks:
             sink(record)
-
-
-class _Answers(NamedTuple):
-    """What an answers file says of each item."""
-
-    ids: list[str]
-    scores: list[float]
-
-
-def _answers(path: Path) -> _Answers:
-    """Read an answers file, one JSON line an item."""
-    lines = [json.loads(line) for line in path.read_text(encoding="utf8").splitlines()]
-    return _Answers([line["id"] for line in lines], [float(line["score"]) for line in lines])
 
 
 def _ended(records: Sequence[Record]) -> bool:

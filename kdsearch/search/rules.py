@@ -104,6 +104,8 @@ class Train:
     index: int | None
     """The configuration's index; None for the baseline."""
     seed: int
+    without: str | None = None
+    """The term that is left out, to ablate it."""
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ExitCode, RunError
 from kdsearch.events import (
+    AblationSkipped,
     ConfirmOpened,
     ConfirmTested,
     Event,
@@ -16,6 +17,7 @@ from kdsearch.events import (
     RunStarted,
     SizeDecided,
     TeacherReady,
+    TermAblated,
     TrialFailed,
     TrialFinished,
     TrialProgress,
@@ -55,6 +57,9 @@ class _Facts:
         self.tested: dict[str, ConfirmTested] = {}
         self.audits: dict[str | None, ModelAudited] = {}
         """By size; None is the teacher."""
+        self.ablations: list[TermAblated | AblationSkipped] = []
+        self.ablated: set[str] = set()
+        """Trials that are no part of the search."""
         for event in events:
             self._take(event)
 
@@ -63,6 +68,10 @@ class _Facts:
         if isinstance(event, TrialStarted | TrialProgress | Ending):
             self.started.setdefault(size, set()).add(trial)
         match event:
+            case TrialStarted() if event.without is not None:
+                self.ablated.add(trial)
+            case TermAblated() | AblationSkipped():
+                self.ablations.append(event)
             case RunStarted():
                 self.plan, self.finished = event.plan, None
             case TeacherReady():
@@ -111,6 +120,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
         "match": dict(plan["match"]) | {"smallest_supported_margin": _supported(facts)},
         "sizes": [_size(facts, size) for size in plan["sizes"]],
         "selected": _selected(facts),
+        "ablations": [ablation_json(event) for event in facts.ablations],
         "data": _data(plan),
         "shortcut_audit": audit_figures(facts.audits),
         "errors": error_figures(facts.audits),
@@ -185,7 +195,9 @@ def _most_telling(facts: _Facts) -> TrialFinished | None:
     distilled = [
         ending
         for ending in facts.endings.values()
-        if isinstance(ending, TrialFinished) and ending.index is not None
+        if isinstance(ending, TrialFinished)
+        and ending.index is not None
+        and ending.trial not in facts.ablated
     ]
     return max(distilled, key=lambda ending: ending.score, default=None)
 
@@ -247,6 +259,28 @@ def _data(plan: Mapping[str, Any]) -> dict[str, Any] | None:
     return {**plan["data"], "kept": plan["items"]} if plan.get("data") else None
 
 
+def ablation_json(event: TermAblated | AblationSkipped) -> dict[str, Any]:
+    """Return what leaving out a term showed on dev, or why it was not done."""
+    named = {"term": event.term, "size": event.size, "trial": event.trial}
+    if isinstance(event, AblationSkipped):
+        return {**named, "skipped": event.reason}
+    return {
+        **named,
+        "skipped": None,
+        "without": list(event.without),
+        "score": event.score,
+        "score_without": event.score_without,
+        "difference": event.difference,
+        "lower_bound": event.lower_bound,
+        "upper_bound": event.upper_bound,
+        "p_value": event.p_value,
+        "with_only": event.with_only,
+        "without_only": event.without_only,
+        "n": event.items,
+        "seeds": len(event.without),
+    }
+
+
 def _cost(records: Sequence[Record], facts: _Facts) -> dict[str, Any]:
     trial_flops = {size["size"]: size["trial_flops"] for size in facts.plan["sizes"]}
     ledger = Ledger(trial_flops, facts.plan["cost"]["exhaustive_grid_flops"])
@@ -257,6 +291,7 @@ def _cost(records: Sequence[Record], facts: _Facts) -> dict[str, Any]:
         "train_flops": totals.training,
         "teacher_flops": totals.teacher,
         "evaluation_flops": totals.evaluation,
+        "ablation_flops": totals.ablation,
         "exhaustive_grid_flops": ledger.grid,
         "share_of_grid": totals.share_of_grid,
         "wall_seconds": _seconds_running(records),

@@ -331,6 +331,9 @@ class SearchSpec(Strict):
     match: Match
     """What counts as matching the teacher."""
     search: Search = Search()
+    ablate: tuple[str, ...] = ()
+    """Losses to leave out, one at a time: once the search has ended, its student is trained again
+    without each, with the same configuration and seeds, and compared on dev."""
     prompt: PromptFormat = PromptFormat()
     resources: Resources = Resources()
 

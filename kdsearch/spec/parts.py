@@ -102,6 +102,7 @@ class _Resolver:
         options = self._config(domain.Options, stage.domain.options, (*STAGE, "domain", "options"))
         ladder_config = self._config(ladder.Config, spec.ladder.rest, ("ladder",))
         self._check_metric(domain)
+        self._check_ablations()
         self._check_teacher(ladder, losses)
         self._check_balance()
         self._check_edges(losses)
@@ -142,6 +143,21 @@ class _Resolver:
         else:
             message = f"unknown metric '{metric}': {did_you_mean(metric, domain.metrics)}"
         self._add(self.origin.rename(("match", "metric")), f"match.metric: {message}")
+
+    def _check_ablations(self) -> None:
+        """Refuse to leave out what is no term, or the only one."""
+        names, seen = list(self.spec.stage.losses), set[str]()
+        for place, term in enumerate(self.spec.ablate):
+            message = None
+            if term not in names:
+                message = f"no loss '{term}' is asked for: {did_you_mean(term, names)}"
+            elif term in seen:
+                message = f"'{term}' is named twice"
+            elif len(names) == 1:
+                message = f"'{term}' is the only loss: nothing would be left to train with"
+            if message is not None:
+                self._add(self.origin.rename(("ablate", place)), f"ablate: {message}")
+            seen.add(term)
 
     def _check_teacher(self, ladder: Ladder, losses: Mapping[str, Loss]) -> None:
         """Refuse what asks more of a black box than its answers."""

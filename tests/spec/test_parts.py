@@ -96,3 +96,19 @@ def test_scores_of_options_need_options(toy_spec: Path, toy_host: Host) -> None:
         "--set losses={choice_scores: {}}: loss 'choice_scores' compares options, and domain 'toy' "
         "has none"
     )
+
+
+@pytest.mark.parametrize(
+    ("ablate", "message"),
+    [
+        ("[soft_label]", "did you mean 'soft_labels'?"),
+        ("[soft_labels, soft_labels]", "named twice"),
+    ],
+)
+def test_what_cannot_be_ablated(toy_spec: Path, toy_host: Host, ablate: str, message: str) -> None:
+    assert message in fault(toy_spec, toy_host, f"ablate={ablate}")
+
+
+def test_the_only_loss_cannot_be_ablated(toy_spec: Path, toy_host: Host) -> None:
+    told = fault(toy_spec, toy_host, "losses={answer_ce: {}}", "ablate=[answer_ce]")
+    assert told.startswith("--set ablate=[answer_ce]: ablate: 'answer_ce' is the only loss")
