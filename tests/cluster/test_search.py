@@ -140,5 +140,5 @@ def test_a_killed_worker_is_replaced_and_a_terminated_search_says_how_to_go_on(
     told += driver.communicate()[1].splitlines(keepends=True)
     assert driver.returncode == 130
     assert told[-1] == f"continue with: kdsearch resume {folder}\n"
-    ours = ("\n", "interrupted")
+    ours = ("\n", "       ", "interrupted")  # a trial's sample is indented
     assert all(line[2] == ":" or line.startswith(ours) for line in told[:-1]), "".join(told)
