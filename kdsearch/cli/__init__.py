@@ -12,6 +12,7 @@ from kdsearch import __version__
 from kdsearch.cli.application import Application
 from kdsearch.cli.plan import plan
 from kdsearch.cli.plugins import plugins
+from kdsearch.cli.report import report
 from kdsearch.cli.results import results
 from kdsearch.cli.run import resume, run
 from kdsearch.cli.schema import schema
@@ -32,5 +33,5 @@ def main() -> None:
     """
 
 
-for command in (validate, plan, run, resume, results, plugins, schema):
+for command in (validate, plan, run, resume, results, report, plugins, schema):
     main.add_command(command)

@@ -38,7 +38,7 @@ def results(
 
     One run is shown in full, of several a line each.
     """
-    runs = [_read(folder) for folder in run_directories]
+    runs = [read_run(folder) for folder in run_directories]
     if group is not None and not with_errors:
         raise click.UsageError("--group goes with --errors")
     items = {run.folder: _errors(run, group) for run in runs} if with_errors else {}
@@ -69,7 +69,7 @@ class Run(NamedTuple):
     summary: dict[str, Any]
 
 
-def _read(folder: Path) -> Run:
+def read_run(folder: Path) -> Run:
     """Read a run's journal and its summary, made anew while it is not finished."""
     from kdsearch.search.journal import read
     from kdsearch.search.summary import summarise

@@ -1,0 +1,37 @@
+"""`kdsearch report`: a run as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kdsearch.cli.options import run_argument
+from kdsearch.errors import RunError
+
+
+@click.command()
+@run_argument
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The page; report.html of the run directory unless given.",
+)
+def report(run_directory: Path, output: Path | None) -> None:
+    """Write a run's answer, scores and trials as one HTML page.
+
+    The page holds its pictures and asks for nothing from elsewhere. It is made from journal and
+    summary, also of a run that is still going.
+    """
+    from kdsearch.cli.results import read_run
+    from kdsearch.report.page import render
+
+    run = read_run(run_directory)
+    page = run_directory / "report.html" if output is None else output
+    text = render(run.summary, run.records)
+    try:
+        page.write_text(text, encoding="utf8")
+    except OSError as error:
+        raise RunError(f"cannot write the page: {error.strerror}", where=str(page)) from error
+    click.echo(str(page))
