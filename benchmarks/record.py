@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from pathlib import Path
 
 
 def record(run: Path, destination: Path) -> None:
-    """Copy journal, summary and answers; a destination that exists is refused."""
+    """Copy journal, summary and answers; a destination that exists is refused.
+
+    Paths below the working directory, where the run was started, become relative to it.
+    """
     destination.mkdir(parents=True)
     for name in ("journal.jsonl", "summary.json", "units.json"):
         if (run / name).exists():
-            shutil.copy(run / name, destination / name)
+            text = (run / name).read_text(encoding="utf8").replace(f"{Path.cwd()}/", "")
+            (destination / name).write_text(text, encoding="utf8")
     for answers in sorted([*run.glob("teacher/*.jsonl"), *run.glob("trials/*/*.jsonl")]):
         if answers.name not in ("dev.jsonl", "confirm.jsonl"):
             continue
