@@ -63,6 +63,7 @@ def made_rows(vocabulary: int, count: int) -> Rows:
         [ids[SOURCE:] for ids in tokens],
         [[[5], [6], [7]]] * count,
         0,
+        ["abc"] * count,
     )
 
 

@@ -354,7 +354,8 @@ class _Search:
         for size in summary["sizes"]:
             if size["confirm"] is not None:
                 trial = self.folder / "trials" / size["best_trial"] / "student"
-                export_student(trial, self.folder / "students" / size["size"], size, summary)
+                kept = self.folder / "students" / size["size"]
+                export_student(trial, kept, size, summary, self.spec)
 
 
 def guesses_of(train: Sequence[Example], dev: Sequence[Example]) -> Guesses:

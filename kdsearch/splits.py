@@ -95,7 +95,7 @@ def divide(
             with another split, or an example is malformed.
         PluginError: If what the domain yields are no examples.
     """
-    return _Assigner(_checked(examples, domain), splits, seed, f"domain '{domain}'").divide()
+    return _Assigner(checked(examples, domain), splits, seed, f"domain '{domain}'").divide()
 
 
 def load_examples(domain: Domain, options: Any) -> tuple[Example, ...]:
@@ -140,8 +140,13 @@ def independent(examples: Sequence[Example]) -> list[int]:
     return list(first.values())
 
 
-def _checked(examples: Iterable[Example], domain: str) -> list[Example]:
-    """Return the examples, ids distinct and answers among the options."""
+def checked(examples: Iterable[Example], domain: str) -> list[Example]:
+    """Return the examples, ids distinct and answers among the options.
+
+    Raises:
+        DataError: If there is none, or one is malformed.
+        PluginError: If what the domain yields are no examples.
+    """
     seen: set[str] = set()
     found = []
     for example in examples:

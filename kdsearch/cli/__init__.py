@@ -10,8 +10,10 @@ import click
 
 from kdsearch import __version__
 from kdsearch.cli.application import Application
+from kdsearch.cli.evaluate import evaluate
 from kdsearch.cli.plan import plan
 from kdsearch.cli.plugins import plugins
+from kdsearch.cli.predict import export, predict
 from kdsearch.cli.report import report
 from kdsearch.cli.results import results
 from kdsearch.cli.run import resume, run
@@ -33,5 +35,6 @@ def main() -> None:
     """
 
 
-for command in (validate, plan, run, resume, results, report, plugins, schema):
+COMMANDS = (validate, plan, run, resume, results, report, evaluate, predict, export, plugins, schema)
+for command in COMMANDS:
     main.add_command(command)

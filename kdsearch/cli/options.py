@@ -24,6 +24,14 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Change a value of the spec, as if the file were edited: train.max_steps=100.",
 )
+settings_option = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="An option of a domain, as winogrande.path=DATA, or a value of prompt, evaluation, splits "
+    "or search.seed as in a spec.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 address_option = click.option(
     "--address", metavar="ADDRESS", help="A running Ray cluster; one is started here otherwise."

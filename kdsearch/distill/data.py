@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import datasets
@@ -15,6 +15,7 @@ import datasets
 from kdsearch.distill.choices import collate_options, pad_scores
 from kdsearch.distill.passes import collate
 from kdsearch.errors import DataError, SpecError
+from kdsearch.spec.models import Evaluation
 from kdsearch.texts import answer_text, prompt_text
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ class Rows:
     """By example and choice: the token ids to score; empty where the answer is free."""
     cut: int
     """How many questions were shortened to fit."""
+    names: Sequence[Sequence[str]]
+    """By example and choice: the strings whose tokens `choices` holds."""
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    """How the rows are answered."""
+
+    def scored(self, row: int) -> bool:
+        """Whether a row is answered by its best option, rather than by generation."""
+        return self.evaluation.scoring != "generate" and bool(self.choices[row])
 
     @property
     def tokens(self) -> int:
@@ -92,6 +101,8 @@ def joined(parts: Sequence[Rows]) -> Rows:
         [target for rows in parts for target in rows.targets],
         [choices for rows in parts for choices in rows.choices],
         sum(rows.cut for rows in parts),
+        [names for rows in parts for names in rows.names],
+        parts[0].evaluation,
     )
 
 
@@ -110,6 +121,7 @@ def encode(
     *,
     causal: bool = False,
     taught: Mapping[str, Prediction] | None = None,
+    evaluation: Evaluation | None = None,
 ) -> Rows:
     """Format and tokenise examples.
 
@@ -122,19 +134,37 @@ def encode(
         causal: Whether prompt and answer make one sequence. Then the prompt has no end of sequence,
             and a plain answer begins with a space, as a word does in running text.
         taught: By id, the teacher's answers, where they take the place of the gold ones.
+        evaluation: How the rows are answered; as the domain says unless given.
 
     Raises:
-        DataError: If a prompt is longer than `prompt.max_tokens` and may not or cannot be cut, or
-            if two options of an example are the same tokens.
+        DataError: If a prompt is longer than `prompt.max_tokens` and may not or cannot be cut, if
+            two options of an example are the same tokens, or if options are to be scored and a
+            prompt has none.
     """
+    how = _resolved(evaluation or Evaluation(), domain)
     encoder = _Encoder(domain, options, tokenizer, prompt_format, causal)
-    sources, targets, choices = [], [], []
+    sources, targets, choices, names = [], [], [], []
     for example in examples:
         source, prompt = encoder.source(example)
         sources.append(source)
         targets.append(encoder.answer(_target(prompt, taught[example.id] if taught else None)))
         choices.append(encoder.choices(example, prompt))
-    return Rows(examples, sources, targets, choices, encoder.cut)
+        names.append(prompt.choices)
+        if how.scoring == "options" and not prompt.choices:
+            raise DataError(
+                f"the prompt of '{example.id}' gives no options to score",
+                where=f"domain {domain.name}",
+                fix="set evaluation.scoring: generate",
+            )
+    return Rows(examples, sources, targets, choices, encoder.cut, names, how)
+
+
+def _resolved(evaluation: Evaluation, domain: Domain) -> Evaluation:
+    """Put the domain's own wish in the place of `auto`, if it has one."""
+    own = getattr(domain, "scoring", "auto")
+    if evaluation.scoring != "auto" or own == "auto":
+        return evaluation
+    return evaluation.model_copy(update={"scoring": own})
 
 
 def _target(prompt: Prompt, taught: Prediction | None) -> str:

@@ -1,31 +1,27 @@
 """A model's answers to examples, the same code for teacher, student and untrained student.
 
-Choice and label domains are answered by the option of highest log-likelihood, the others by greedy
-generation.
+Questions with options are answered by the one of highest log-likelihood, the others by greedy
+generation, unless the domain or the spec says otherwise.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
-from kdsearch.distill.data import Rows, by_length
-from kdsearch.distill.passes import IGNORED, collate, forward, pad
-from kdsearch.plugin import Domain, Prediction
+from kdsearch.distill.generation import generate
+from kdsearch.distill.scoring import choose
+from kdsearch.plugin import Prediction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kdsearch.plugin import Example
-
-BATCH = 128
-"""Rows in one forward pass."""
+    from kdsearch.distill.data import Rows
+    from kdsearch.plugin import Domain, Example
 
 
 @dataclass(frozen=True)
@@ -111,90 +107,8 @@ def judge(
 @torch.inference_mode()
 def predict(model: Any, tokenizer: Any, rows: Rows, domain: Domain) -> list[Prediction]:
     """Answer every row; the order and size of batches does not show in the answers."""
-    order = by_length(rows)
-    found: dict[int, Prediction] = {}
-    for start in range(0, len(order), BATCH):
-        taken = order[start : start + BATCH]
-        if rows.choices[taken[0]]:
-            found |= _choose(model, rows, taken)
-        else:
-            found |= _generate(model, tokenizer, rows, taken, domain)
-    return [found[row] for row in range(len(order))]
-
-
-def _generate(
-    model: Any, tokenizer: Any, rows: Rows, taken: Sequence[int], domain: Domain
-) -> dict[int, Prediction]:
-    """Generate greedily; causal prompts are padded on the left, so that all end together."""
-    causal = not model.config.is_encoder_decoder
-    sources = [rows.sources[row] for row in taken]
-    if causal:
-        sources = [source[::-1] for source in sources]
-    padding = tokenizer.pad_token_id
-    ids, mask = pad(sources, padding), pad([[1] * len(source) for source in sources], 0)
-    if causal:
-        ids, mask = ids.flip(1), mask.flip(1)
-    generated = model.generate(
-        input_ids=ids.to(model.device),
-        attention_mask=mask.to(model.device),
-        do_sample=False,
-        num_beams=1,
-        max_new_tokens=domain.max_new_tokens,
-        pad_token_id=padding,
-    )
-    answers = generated[:, ids.shape[1] :] if causal else generated
-    found = {}
-    for row, text in zip(
-        taken, tokenizer.batch_decode(answers, skip_special_tokens=True), strict=True
-    ):
-        for stop in domain.stop:
-            text = text.split(stop)[0]
-        found[row] = Prediction(rows.examples[row].id, text.strip())
-    return found
-
-
-def _choose(model: Any, rows: Rows, taken: Sequence[int]) -> dict[int, Prediction]:
-    """Score all options of a batch and take the best."""
-    single = all(len(ids) == 1 for row in taken for ids in rows.choices[row])
-    scores = _single_token_scores(model, rows, taken) if single else _scores(model, rows, taken)
-    answers = {}
-    for row, values in zip(taken, scores, strict=True):
-        best = max(range(len(values)), key=values.__getitem__)
-        text = rows.examples[row].choices[best]
-        answers[row] = Prediction(rows.examples[row].id, text, best, values)
-    return answers
-
-
-def _single_token_scores(model: Any, rows: Rows, taken: Sequence[int]) -> list[tuple[float, ...]]:
-    """Return log-likelihoods read off one pass: what is predicted first does not see the option."""
-    logits = _logits(
-        model, [rows.sources[row] for row in taken], [rows.choices[row][0] for row in taken]
-    )
-    logs = logits[:, 0].float().log_softmax(-1).cpu()
-    return [
-        tuple(logs[place, [ids[0] for ids in rows.choices[row]]].tolist())
-        for place, row in enumerate(taken)
-    ]
-
-
-def _scores(model: Any, rows: Rows, taken: Sequence[int]) -> list[tuple[float, ...]]:
-    """Return the sum of each option's token log-likelihoods, over (row, option) pairs."""
-    pairs = [(row, ids) for row in taken for ids in rows.choices[row]]
-    totals: list[float] = []
-    for start in range(0, len(pairs), BATCH):
-        part = pairs[start : start + BATCH]
-        targets = [ids for _, ids in part]
-        logits = _logits(model, [rows.sources[row] for row, _ in part], targets)
-        labels = pad(targets, IGNORED).to(logits.device)
-        logs = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
-        totals += (logs * (labels != IGNORED)).sum(-1).tolist()
-    ends = list(accumulate(len(rows.choices[row]) for row in taken))
-    return [tuple(totals[start:end]) for start, end in pairwise([0, *ends])]
-
-
-def _logits(
-    model: Any, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
-) -> Tensor:
-    causal = not model.config.is_encoder_decoder
-    batch = collate(sources, targets, model.config.pad_token_id or 0, causal=causal)
-    return forward(model, {name: ids.to(model.device) for name, ids in batch.items()}).logits
+    everything = range(len(rows.sources))
+    scored = [row for row in everything if rows.scored(row)]
+    free = [row for row in everything if not rows.scored(row)]
+    found = choose(model, rows, scored) | generate(model, tokenizer, rows, free, domain)
+    return [found[row] for row in everything]

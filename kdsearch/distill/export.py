@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
+from kdsearch.spec.record import record_of, write_record
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from kdsearch.spec.models import SearchSpec
 
 VERDICTS = {
     "match": "{it} matches its teacher{over}.",
@@ -18,20 +22,26 @@ VERDICTS = {
 
 
 def export_student(
-    trained: Path, destination: Path, size: Mapping[str, Any], summary: Mapping[str, Any]
+    trained: Path,
+    destination: Path,
+    size: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    spec: SearchSpec,
 ) -> None:
-    """Copy a trained student and write its model card.
+    """Copy a trained student, write its model card and how it is to be asked.
 
     Args:
         trained: The trial's `save_pretrained` folder.
         destination: Written anew.
         size: The size's entry of the summary.
         summary: The run's summary.
+        spec: The run's.
     """
     if destination.exists():
         shutil.rmtree(destination)
     shutil.copytree(trained, destination)
     (destination / "README.md").write_text(model_card(size, summary), encoding="utf8")
+    write_record(destination, record_of(spec, size["size"]))
 
 
 def model_card(size: Mapping[str, Any], summary: Mapping[str, Any]) -> str:

@@ -7,16 +7,23 @@ model reads source and target in one sequence; its head is computed at target po
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+Item = TypeVar("Item")
 
 IGNORED = -100
 """The label of positions that are no target, as in torch's cross-entropy."""
+
+LARGEST_BATCH = 128
+"""Rows in one pass without gradients."""
+MOST_TOKENS = 16_384
+"""Tokens in one such pass, padding included; it bounds memory, whatever the prompts."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,22 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:
     """Stack rows of ids to (rows, longest), padded on the right."""
     longest = max(map(len, rows))
     return torch.tensor([[*row, *[value] * (longest - len(row))] for row in rows])
+
+
+def batches(items: Sequence[Item], length: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """Yield items in batches for passes without gradients, longest first, so that little is padded.
+
+    Args:
+        items: In any order.
+        length: How many tokens an item takes.
+    """
+    ordered = sorted(items, key=length, reverse=True)
+    start = 0
+    while start < len(ordered):
+        fitting = max(1, MOST_TOKENS // max(1, length(ordered[start])))
+        end = start + min(LARGEST_BATCH, fitting)
+        yield ordered[start:end]
+        start = end
 
 
 def forward(model: Any, batch: Mapping[str, Tensor], *, states: bool = False) -> Pass:

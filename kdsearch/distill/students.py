@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoConfig,
@@ -69,6 +70,19 @@ def load_model(folder: Path) -> PreTrainedModel:
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"no model could be loaded: {error}", where=str(folder)) from error
+
+
+def load_student(folder: Path) -> Student:
+    """Load a stored model with its tokenizer to answer, on the GPU if there is one.
+
+    Raises:
+        ModelError: If the folder holds no model, or no tokenizer that fits it.
+    """
+    stored = Student(load_model(folder).eval(), load_tokenizer(folder))
+    check_fit(stored.model, stored.tokenizer, folder)
+    if torch.cuda.is_available():
+        stored.model.to("cuda")
+    return stored
 
 
 def check_fit(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -168,6 +168,7 @@ class Workspace:
             self.spec.prompt,
             causal=not reader.model.config.is_encoder_decoder,
             taught=taught,
+            evaluation=self.spec.evaluation,
         )
 
     def read_all(self, reader: Student) -> dict[str, int]:

@@ -122,7 +122,11 @@ class Scores:
 
 @runtime_checkable
 class Domain(Protocol):
-    """A dataset loader, a prompt formatter and a metric, by name and version."""
+    """A dataset loader, a prompt formatter and a metric, by name and version.
+
+    One whose prompts have options and whose answers are to be generated all the same says so by an
+    attribute `scoring = "generate"`.
+    """
 
     @property
     def name(self) -> str:

@@ -183,6 +183,17 @@ class PromptFormat(Strict):
     """Refuse longer prompts, or cut their question's end and count the cuts."""
 
 
+class Evaluation(Strict):
+    """How a model's answers are found."""
+
+    scoring: Literal["auto", "options", "generate"] = "auto"
+    """The option of highest log-likelihood, or greedy generation; under `auto` as the domain says,
+    which is by options where its prompts have them."""
+    length_normalization: Literal["none", "tokens", "bytes"] = "none"
+    """Divide the log-likelihood of an option by its length before the best is taken, so that long
+    options are not at a disadvantage."""
+
+
 class Strategy(StrEnum):
     """The order in which sizes are visited."""
 
@@ -335,6 +346,7 @@ class SearchSpec(Strict):
     """Losses to leave out, one at a time: once the search has ended, its student is trained again
     without each, with the same configuration and seeds, and compared on dev."""
     prompt: PromptFormat = PromptFormat()
+    evaluation: Evaluation = Evaluation()
     resources: Resources = Resources()
 
     @property

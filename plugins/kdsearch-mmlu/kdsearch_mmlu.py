@@ -117,7 +117,7 @@ class MmluOptions(ChoiceOptions):
                 hint = f"did you mean {near[0]!r}? " if near else ""
                 known = f"allowed: {', '.join(SETS)} and MMLU's {len(SUBJECTS)} subjects"
                 raise ValueError(f"unknown subject {name!r}: {hint}{known}")
-        return names
+        return tuple(names) if isinstance(names, list) else names  # strict mode takes no list
 
     @property
     def chosen(self) -> tuple[str, ...]:

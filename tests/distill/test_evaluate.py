@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from kdsearch.distill import evaluate
+from kdsearch.distill import passes
 from kdsearch.distill.data import encode
 from kdsearch.distill.evaluate import (
     answer,
@@ -32,24 +32,17 @@ def test_batches_do_not_show_in_answers(
     domain, model = request.getfixturevalue(name), tiny(16).model.eval()
     rows = encode(domain.load(None)[:40], domain, None, tokenizer, PromptFormat())
     usual = predict(model, tokenizer, rows, domain)
-    monkeypatch.setattr(evaluate, "BATCH", batch)
+    monkeypatch.setattr(passes, "LARGEST_BATCH", batch)
     other = predict(model, tokenizer, rows, domain)
     assert [given.text for given in usual] == [given.text for given in other]
     assert [given.id for given in usual] == [example.id for example in rows.examples]
 
 
-def test_a_choice_scores_its_own_log_likelihood(tiny: Any, bigger: Any, tokenizer: Any) -> None:
-    model = tiny(16).model.eval()
-    rows = encode(bigger.load(None)[:5], bigger, None, tokenizer, PromptFormat())
-    for row, given in enumerate(predict(model, tokenizer, rows, bigger)):
-        for choice, ids in enumerate(rows.choices[row]):
-            with torch.inference_mode():
-                logits = model(
-                    input_ids=torch.tensor([rows.sources[row]]), labels=torch.tensor([ids])
-                ).logits[0]
-            expected = logits.log_softmax(-1)[range(len(ids)), ids].sum().item()
-            assert given.scores[choice] == pytest.approx(expected, abs=1e-4)
-        assert given.choice == max((0, 1), key=given.scores.__getitem__)
+def test_long_prompts_come_in_small_batches(monkeypatch: Any) -> None:
+    monkeypatch.setattr(passes, "MOST_TOKENS", 12)
+    monkeypatch.setattr(passes, "LARGEST_BATCH", 3)
+    found = list(passes.batches([1, 1, 20, 1, 6, 1, 5], lambda length: length))
+    assert found == [[20], [6, 5], [1, 1, 1], [1]]
 
 
 def test_answers_are_given_without_dropout(tiny: Any, bigger: Any, tokenizer: Any) -> None:

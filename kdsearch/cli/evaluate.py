@@ -1,0 +1,105 @@
+"""`kdsearch evaluate`: how models score on domains, with intervals and chance lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kdsearch.cli.options import json_option, make_host, plugin_options, settings_option
+from kdsearch.cli.output import print_json, print_table
+from kdsearch.errors import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, TypeVar
+
+    from kdsearch.evaluation import Answered
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def question_options(function: Function) -> Function:
+    """Add --domain, --split and --items."""
+    domain = click.option(
+        "--domain",
+        "-d",
+        "domains",
+        multiple=True,
+        metavar="NAME",
+        help="What is asked; a student's own domain unless given. May be repeated.",
+    )
+    split = click.option(
+        "--split",
+        metavar="NAME",
+        help="dev, train, all, or an official split of the data; dev unless given, or all of a "
+        "domain that is for evaluation only.",
+    )
+    items = click.option(
+        "--items", type=click.IntRange(min=1), help="Ask so many of each domain, always the same."
+    )
+    return domain(split(items(function)))
+
+
+@click.command()
+@click.argument(
+    "models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@question_options
+@settings_option
+@click.option(
+    "--answers",
+    type=click.Path(path_type=Path),
+    help="Write every answer to this file, a JSON object a line.",
+)
+@json_option
+@plugin_options
+def evaluate(
+    models: tuple[Path, ...],
+    domains: tuple[str, ...],
+    split: str | None,
+    items: int | None,
+    settings: tuple[str, ...],
+    answers: Path | None,
+    as_json: bool,
+    plugin_files: tuple[Path, ...],
+    strict: bool,
+) -> None:
+    """Score models on domains, each figure with its 95 % interval.
+
+    MODEL is a model folder, or a run: its selected student. Students are asked as they were while
+    they were trained. Confirm is never read.
+    """
+    from kdsearch.asked import Asked
+    from kdsearch.evaluation import answers_of, find_model, report_of
+
+    host = make_host(plugin_files, strict=strict)
+    if answers is not None and answers.exists():
+        raise RunError("the file exists already", where=str(answers), fix="name another")
+    found = [find_model(path) for path in models]
+    asked = Asked(domains, settings, found, host)
+    questions = asked.questions(split, items)
+    answered = list(answers_of(found, questions, asked.asking, _progress))
+    if answers is not None:
+        _write(answers, answered)
+    report = report_of(answered, questions)
+    if as_json:
+        print_json(report)
+        return
+    from kdsearch.report.evaluations import evaluation_table
+
+    print_table(evaluation_table(report))
+
+
+def _progress(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _write(path: Path, answered: Iterable[Answered]) -> None:
+    lines = [json.dumps(line) for each in answered for line in each.lines()]
+    try:
+        path.write_text("\n".join(lines) + "\n", encoding="utf8")
+    except OSError as error:
+        raise RunError(f"cannot be written: {error.strerror}", where=str(path)) from error

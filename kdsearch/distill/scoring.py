@@ -1,0 +1,108 @@
+"""Options by their log-likelihood: what each scores, and which is taken.
+
+Where every option is one token, all are read off one pass over the prompt: what is predicted first
+does not see the option. Longer options take a row of a pass each.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from kdsearch.distill.passes import IGNORED, batches, collate, forward, pad
+from kdsearch.plugin import Prediction
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kdsearch.distill.data import Rows
+
+Scores = tuple[float, ...]
+"""The log-likelihood of each option of a row, in nats."""
+
+
+def choose(model: Any, rows: Rows, asked: Sequence[int]) -> dict[int, Prediction]:
+    """Answer rows by their best option.
+
+    Args:
+        model: In evaluation mode.
+        rows: With the options of each.
+        asked: Which rows.
+    """
+    found = {}
+    for row, scores in option_scores(model, rows, asked).items():
+        example, names = rows.examples[row], rows.names[row]
+        best = best_option(scores, [_length(rows, row, place) for place in range(len(scores))])
+        text = example.choices[best] if best < len(example.choices) else names[best]
+        found[row] = Prediction(example.id, text, best, scores)
+    return found
+
+
+def best_option(scores: Sequence[float], lengths: Sequence[int]) -> int:
+    """Return the place of the highest score for its length; of equal ones the first."""
+    return max(range(len(scores)), key=lambda place: scores[place] / lengths[place])
+
+
+def option_scores(model: Any, rows: Rows, asked: Sequence[int]) -> dict[int, Scores]:
+    """Return the log-likelihoods of the options of rows, lengths left out of account."""
+    short = [row for row in asked if all(len(ids) == 1 for ids in rows.choices[row])]
+    long = set(asked) - set(short)
+    found = _first_token_scores(model, rows, short)
+    pairs = [(row, place) for row in sorted(long) for place in range(len(rows.choices[row]))]
+    totals = _pair_scores(model, rows, pairs)
+    for row in long:
+        found[row] = tuple(totals[row, place] for place in range(len(rows.choices[row])))
+    return found
+
+
+def _length(rows: Rows, row: int, place: int) -> int:
+    """Return what a score is divided by."""
+    match rows.evaluation.length_normalization:
+        case "tokens":
+            return len(rows.choices[row][place])
+        case "bytes":
+            return len(rows.names[row][place].encode())
+        case _:
+            return 1
+
+
+def _first_token_scores(model: Any, rows: Rows, asked: Sequence[int]) -> dict[int, Scores]:
+    found: dict[int, Scores] = {}
+    for taken in batches(asked, lambda row: len(rows.sources[row])):
+        sources = [rows.sources[row] for row in taken]
+        logits = _logits(model, sources, [rows.choices[row][0] for row in taken])
+        logs = logits[:, 0].float().log_softmax(-1).cpu()
+        for place, row in enumerate(taken):
+            found[row] = tuple(logs[place, [ids[0] for ids in rows.choices[row]]].tolist())
+    return found
+
+
+def _pair_scores(
+    model: Any, rows: Rows, pairs: Sequence[tuple[int, int]]
+) -> Mapping[tuple[int, int], float]:
+    """Return the summed log-likelihood of the tokens of each (row, option)."""
+
+    def ids(pair: tuple[int, int]) -> Sequence[int]:
+        return rows.choices[pair[0]][pair[1]]
+
+    found: dict[tuple[int, int], float] = {}
+    for taken in batches(pairs, lambda pair: len(rows.sources[pair[0]]) + len(ids(pair))):
+        targets = [ids(pair) for pair in taken]
+        logits = _logits(model, [rows.sources[row] for row, _ in taken], targets)
+        labels = pad(targets, IGNORED).to(logits.device)
+        logs = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
+        sums = logs.masked_fill(labels == IGNORED, 0.0).sum(-1)
+        found |= zip(taken, sums.tolist(), strict=True)
+    return found
+
+
+def _logits(
+    model: Any, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+) -> Tensor:
+    """Return (rows, target, vocabulary): the prediction of each target token."""
+    causal = not model.config.is_encoder_decoder
+    batch = collate(sources, targets, model.config.pad_token_id or 0, causal=causal)
+    with torch.inference_mode():
+        return forward(model, {name: ids.to(model.device) for name, ids in batch.items()}).logits
