@@ -158,6 +158,8 @@ def find_model(path: Path, size: str | None = None) -> Found:
     if selected is None:
         listed = f"name one of {path / 'students'}: {', '.join(kept)}" if kept else None
         raise RunError("the run has selected no student", where=str(path), fix=listed)
+    if not (path / selected / "config.json").is_file():
+        raise RunError("the selected student is not there any more", where=str(path / selected))
     return find_model(path / selected)
 
 

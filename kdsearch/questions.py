@@ -111,7 +111,7 @@ def questions_of(
         assigned = assign(everything, splits or Splits(), seed, domain=domain.name)
         chosen, train = getattr(assigned, wanted), assigned.train
     else:
-        advice = did_you_mean(name, [*official, *DRAWN, "all"])
+        advice = did_you_mean(name, {*official, *DRAWN, "all"})
         raise DataError(f"no split '{name}': {advice}", where=f"domain '{domain.name}'")
     if items is not None and items < len(chosen):
         chosen = sorted(chosen, key=lambda example: _rank(example, seed))[:items]

@@ -9,7 +9,7 @@ import click
 
 from kdsearch.cli.evaluate import question_options
 from kdsearch.cli.options import make_host, plugin_options, run_argument, settings_option
-from kdsearch.errors import SpecError
+from kdsearch.errors import DataError, SpecError
 
 size_option = click.option(
     "--size", metavar="NAME", help="Of a run: the student of this size, not the selected one."
@@ -55,12 +55,22 @@ def predict(
         [questions] = asked.questions(split, items)
     else:
         domain, options, _ = asked.domains[0]
-        with click.open_file(str(file), encoding="utf8") as stream:
-            examples = read_questions(stream, str(file), domain)
-        questions = Questions(domain, options, str(file), examples, ())
+        name = "standard input" if str(file) == "-" else str(file)
+        examples = read_questions(_lines(file, name), name, domain)
+        questions = Questions(domain, options, name, examples, ())
     [answered] = answers_of([found], [questions], asked.asking)
     for prediction, example in zip(answered.predictions, questions.examples, strict=True):
         click.echo(json.dumps(line_of(prediction, example), ensure_ascii=False))
+
+
+def _lines(file: Path, name: str) -> list[str]:
+    """Return the lines of a file, `-` being standard input."""
+    try:
+        with click.open_file(str(file), encoding="utf-8-sig") as stream:
+            return list(stream)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise DataError(f"cannot be read: {reason}", where=name) from error
 
 
 @click.command()

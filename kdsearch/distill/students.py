@@ -15,6 +15,7 @@ from transformers import (
     PreTrainedTokenizerFast,
     set_seed,
 )
+from transformers.utils.logging import disable_progress_bar
 
 from kdsearch.errors import ModelError
 from kdsearch.plugin import ModelFacts, Size, Student
@@ -78,6 +79,7 @@ def load_student(folder: Path) -> Student:
     Raises:
         ModelError: If the folder holds no model, or no tokenizer that fits it.
     """
+    disable_progress_bar()  # of the weights of one model: it takes a second
     stored = Student(load_model(folder).eval(), load_tokenizer(folder))
     check_fit(stored.model, stored.tokenizer, folder)
     if torch.cuda.is_available():

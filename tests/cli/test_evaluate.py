@@ -1,0 +1,119 @@
+"""Models asked outside of a search: scores, answers, copies, and what cannot be asked."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kdsearch.distill.students import byte_tokenizer, random_model
+from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
+from kdsearch.spec.loading import load_spec
+from kdsearch.spec.record import record_of, write_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kdsearch.plugin.host import Host
+
+    Kd = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a tiny random T5."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    config = scratch_model_config("t5", ScratchSize(d_model=8, d_ff=16, layers=1, heads=2), 259)
+    random_model(config, byte_tokenizer(), 0).save_pretrained(folder)
+    byte_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def run(model: Path, tmp_path: Path, toy_spec: Path, toy_host: Host) -> Path:
+    """Return a run directory that selected the model."""
+    kept = tmp_path / "run" / "students" / "tiny"
+    kept.parent.mkdir(parents=True)
+    kept.symlink_to(model.parent / "kept")
+    if not kept.exists():
+        (model.parent / "kept").mkdir()
+        for file in model.iterdir():
+            (kept / file.name).write_bytes(file.read_bytes())
+        write_record(kept, record_of(load_spec(toy_spec, toy_host), "tiny"))
+    (tmp_path / "run" / "journal.jsonl").write_text("")
+    summary = {"selected": {"size": "tiny", "path": "students/tiny"}}
+    (tmp_path / "run" / "summary.json").write_text(json.dumps(summary))
+    return tmp_path / "run"
+
+
+def test_models_are_scored_on_domains(kd: Kd, model: Path, toy_plugin: Path) -> None:
+    asked = ("evaluate", model, "-d", "toy", "-d", "toy_evaluate", "--plugin", toy_plugin)
+    ended = kd(*asked, "--set", "toy.largest=3", "--items", 9)
+    assert ended.exit_code == 0, ended.stderr
+    assert "toy dev" in ended.stdout
+    assert "toy_evaluate all" in ended.stdout
+    report = kd(*asked, "--set", "toy.largest=12", "--json").json
+    assert [each["items"] for each in report["domains"]] == [25, 289]
+    metrics = report["results"][0]["metrics"]
+    assert list(metrics) == ["accuracy", "macro_f1"]
+    assert metrics["accuracy"]["low"] <= metrics["accuracy"]["score"] < metrics["accuracy"]["high"]
+
+
+def test_a_student_is_asked_what_its_search_asked(
+    kd: Kd, run: Path, toy_plugin: Path, tmp_path: Path
+) -> None:
+    answers = tmp_path / "answers.jsonl"
+    ended = kd("evaluate", run, "--plugin", toy_plugin, "--answers", answers, "--json")
+    assert ended.exit_code == 0, ended.stderr
+    assert ended.json["domains"][0]["items"] == 60  # splits.dev of the spec
+    lines = [json.loads(line) for line in answers.read_text().splitlines()]
+    assert len(lines) == 60
+    assert set(lines[0]["scores"]) == {"accuracy"}
+    again = kd("evaluate", run, "--plugin", toy_plugin, "--answers", answers)
+    assert (again.exit_code, "exists already" in again.stderr) == (2, True)
+
+
+def test_questions_are_answered_in_their_order(
+    kd: Kd, run: Path, toy_plugin: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "questions.jsonl"
+    file.write_text('{"id": "a", "question": "1 + 1 ="}\n\n{"question": "2 + 2 ="}\n')
+    ended = kd("predict", run, file, "--plugin", toy_plugin)
+    assert [json.loads(line)["id"] for line in ended.stdout.splitlines()] == ["a", "3"]
+    file.write_text('{"id": "a"}\n')
+    ended = kd("predict", run, file, "--plugin", toy_plugin)
+    assert ended.exit_code == 2
+    assert ended.stderr == f"error: {file}:1: question: Field required\n"
+
+
+def test_a_student_is_copied_and_nothing_overwritten(kd: Kd, run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copies" / "student"
+    assert kd("export", run, copy).exit_code == 0
+    assert (copy / "model.safetensors").is_file()
+    ended = kd("export", run, copy)
+    assert ended.exit_code == 2
+    assert ended.stderr == f"error: {copy}: it exists already (name another folder)\n"
+    assert "did you mean 'tiny'" in kd("export", run, tmp_path / "x", "--size", "tinny").stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((), "no domain: give --domain NAME"),
+        (("-d", "toi"), "did you mean 'toy'?"),
+        (("-d", "toy", "--split", "confirm"), "confirm decides a search"),
+        (("-d", "toy", "--split", "tset"), "no split 'tset': allowed: all, dev, train"),
+        (("-d", "toy", "--set", "toy.largst=3"), "unknown key 'largst' in toy: did you mean"),
+        (("-d", "toy", "--set", "domain.options.largest=x"), "domain.options.largest: should be"),
+        (("-d", "toy", "--set", "evaluation.scoring=fast"), "unknown value 'fast'"),
+        (("-d", "toy", "--set", "toy=3"), "write toy.KEY=VALUE"),
+    ],
+)
+def test_what_cannot_be_asked_is_told(
+    kd: Kd, model: Path, toy_plugin: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    ended = kd("evaluate", model, "--plugin", toy_plugin, *arguments)
+    assert ended.exit_code == 2
+    assert told in ended.stderr
