@@ -14,9 +14,10 @@ from pydantic import BaseModel, Field, ValidationError
 from kdsearch.errors import SpecError
 from kdsearch.evaluation import Asking
 from kdsearch.questions import Questions, questions_of
+from kdsearch.spec.base import Strict
 from kdsearch.spec.document import Document, Origin, override
 from kdsearch.spec.faults import faults_of, strictly
-from kdsearch.spec.models import Evaluation, PromptFormat, Splits, Strict
+from kdsearch.spec.models import Evaluation, PromptFormat, Splits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

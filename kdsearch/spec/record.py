@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from pydantic import Field, ValidationError
 
 from kdsearch.errors import ModelError
-from kdsearch.spec.models import DomainChoice, Evaluation, PromptFormat, Splits, Strict
+from kdsearch.spec.base import Strict
+from kdsearch.spec.models import DomainChoice, Evaluation, PromptFormat, Splits
 
 if TYPE_CHECKING:
     from pathlib import Path
