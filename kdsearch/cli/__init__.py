@@ -35,6 +35,18 @@ def main() -> None:
     """
 
 
-COMMANDS = (validate, plan, run, resume, results, report, evaluate, predict, export, plugins, schema)
+COMMANDS = (
+    validate,
+    plan,
+    run,
+    resume,
+    results,
+    report,
+    evaluate,
+    predict,
+    export,
+    plugins,
+    schema,
+)
 for command in COMMANDS:
     main.add_command(command)
