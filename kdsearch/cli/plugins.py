@@ -156,6 +156,8 @@ def _shown(kind: str, offer: Offer[Any]) -> dict[str, Any]:
             "metrics": list(item.metrics),
             "aggregates": list(item.aggregates),
         }
+        if hasattr(item, "with_options"):
+            facts |= dict.fromkeys(("answer", "metrics", "aggregates"), "set by its options")
     elif kind == "loss":
         facts = {"needs": sorted(map(str, item.needs))}
     return {

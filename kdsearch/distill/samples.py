@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.evaluate import Answers, answer
-from kdsearch.plugin.reading import tidy
+from kdsearch.plugin.texts import tidy
 
 if TYPE_CHECKING:
     from kdsearch.distill.data import Rows

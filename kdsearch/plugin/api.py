@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -126,6 +126,9 @@ class Domain(Protocol):
 
     One whose prompts have options and whose answers are to be generated all the same says so by an
     attribute `scoring = "generate"`.
+
+    One whose kind of answer hangs on its options says so by a method `with_options(options)`, which
+    returns the domain that a spec with these options means; see `configured`.
     """
 
     @property
@@ -176,6 +179,12 @@ class Domain(Protocol):
 
     def score(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> Scores:
         """Judge predictions; `examples[i]` is what `predictions[i]` answers."""
+
+
+def configured(domain: Domain, options: Any) -> Domain:
+    """Return what a domain is with its options: for most, itself."""
+    with_options = getattr(domain, "with_options", None)
+    return domain if with_options is None else cast("Domain", with_options(options))
 
 
 class Shapes(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kdsearch.errors import DataError
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+READERS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
+"""The endings of tables that `table_rows` reads."""
 PATH_ADVICE = "set domain.options.path to the file, or to the folder that holds it"
 
 
@@ -107,6 +110,81 @@ def json_rows(path: Path, split: str | None = None) -> Iterator[Row]:
             yield Row(where, found, split)
         else:
             yield Row(where, {}, split, f"no JSON object: {shortened(text)}")
+
+
+def item_rows(path: Path, split: str | None = None, *, below: str | None = None) -> Iterator[Row]:
+    """Yield the objects of a JSON file that is one list, each by its number from 1.
+
+    Args:
+        path: The file, in UTF-8.
+        split: The official split of its rows.
+        below: The key under which the list stands, where the file is an object.
+
+    Raises:
+        DataError: If the file cannot be read, is no JSON, or holds no such list.
+    """
+    try:
+        found = json.loads(file_text(path))
+    except json.JSONDecodeError as error:
+        message = f"no valid JSON: {error.msg}"
+        raise DataError(message, where=f"{path}:{error.lineno}") from error
+    if below is not None:
+        found = found.get(below) if isinstance(found, dict) else None
+    if not isinstance(found, list):
+        place = f" under '{below}'" if below is not None else ""
+        raise DataError(f"a JSON list was expected{place}", where=f"{path}:1")
+    for number, item in enumerate(found, start=1):
+        fault = None if isinstance(item, dict) else f"no JSON object: {shortened(str(item))}"
+        yield Row(f"{path}:{number}", {} if fault else item, split, fault)
+
+
+def parquet_rows(path: Path, split: str | None = None) -> Iterator[Row]:
+    """Yield the rows of a Parquet file, each by its number from 1.
+
+    Raises:
+        DataError: If the file cannot be read or is no Parquet.
+    """
+    library = import_module("pyarrow.parquet")  # by name: it takes a quarter of a second
+    number = 0
+    try:
+        for batch in library.ParquetFile(path).iter_batches():
+            for values in batch.to_pylist():
+                number += 1
+                yield Row(f"{path}:{number}", values, split)
+    except OSError as error:
+        message = f"cannot be read: {error.strerror or error}"
+        raise DataError(message, where=str(path), fix=PATH_ADVICE) from error
+    except ValueError as error:  # the library's own errors are these
+        message = f"no valid Parquet: {' '.join(str(error).split())}"
+        raise DataError(message, where=str(path)) from error
+
+
+def table_rows(path: Path, split: str | None = None, *, delimiter: str = ",") -> Iterator[Row]:
+    """Yield the rows of a table of any kind, told by the ending of its name.
+
+    Args:
+        path: A CSV, TSV, JSONL, JSON or Parquet file. A `.json` file is a list, or one object a
+            line.
+        split: The official split of its rows.
+        delimiter: What stands between the fields of a CSV file.
+
+    Raises:
+        DataError: If the file cannot be read or is of no such kind.
+    """
+    kind = path.suffix.lower()
+    if kind not in READERS and path.is_file():
+        message = f"unknown kind of file '{path.suffix}': allowed: {', '.join(READERS)}"
+        raise DataError(message, where=str(path))
+    if kind == ".csv":
+        yield from csv_rows(path, split, delimiter=delimiter)
+    elif kind == ".tsv":
+        yield from csv_rows(path, split, delimiter="\t")
+    elif kind == ".parquet":
+        yield from parquet_rows(path, split)
+    elif kind == ".json" and file_text(path).lstrip().startswith("["):
+        yield from item_rows(path, split)
+    else:
+        yield from json_rows(path, split)
 
 
 def line_rows(path: Path) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,8 @@ repeats left out.
 
 from __future__ import annotations
 
+import ast
+import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from kdsearch.errors import DataError
 from kdsearch.plugin.api import Example, Options
-from kdsearch.plugin.texts import plain as plain
-from kdsearch.plugin.texts import tidy as tidy
+from kdsearch.plugin.texts import tidy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -73,6 +74,32 @@ class Row(NamedTuple):
             raise self.error(f"the {column} is empty")
         return found
 
+    def texts(self, column: str) -> tuple[str, ...]:
+        """Return the texts of a list, in a field of CSV written in the form of JSON or Python.
+
+        What is no list is a list of one.
+
+        Raises:
+            DataError: If the row cannot be read, lacks the column, or a text is empty.
+        """
+        found = listed(self.value(column))
+        texts = tuple(tidy(str(each)) for each in found)
+        if not all(texts) or not texts:
+            raise self.error(f"the {column} is empty, or one of it")
+        return texts
+
+
+def listed(value: Any) -> list[Any]:
+    """Return a list that is one already, or is written in the form of JSON or Python."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        for parse in (json.loads, ast.literal_eval):
+            try:
+                value = parse(value.strip())
+                break
+            except (ValueError, SyntaxError):
+                continue
+    return list(value) if isinstance(value, list | tuple) else [value]
+
 
 @dataclass
 class Counts:
@@ -106,6 +133,8 @@ class Examples(Iterable[Example]):
         on_bad_row: `error` or `skip`.
         source: The file, folder or hub name, for errors.
         key: Two examples of equal keys ask the same.
+
+    An id that two examples share which do not ask the same is a fault of its row.
     """
 
     def __init__(
@@ -134,8 +163,7 @@ class Examples(Iterable[Example]):
         counts = self.counts = Counts()
         kept: dict[str, str | None] = {}
         units: dict[str, str | None] = {}
-        for example in self._converted():
-            name = self._key(example)
+        for name, example in self._converted():
             if name in kept:
                 counts.repeats += 1
                 counts.leaked += kept[name] != example.split
@@ -146,18 +174,25 @@ class Examples(Iterable[Example]):
                 yield example
         self._tell()
 
-    def _converted(self) -> Iterator[Example]:
+    def _converted(self) -> Iterator[tuple[str, Example]]:
+        """Yield each well-formed example after its key."""
+        names: dict[str, tuple[str, str]] = {}
         for row in self._rows:
             self.counts.rows += 1
             try:
                 example = self._convert(row)
+                name, where = self._key(example), str(getattr(row, "where", self._source))
+                known, first = names.setdefault(example.id, (name, where))
+                if known != name:
+                    message = f"the id '{example.id}' is also that of another question, at {first}"
+                    raise DataError(message, where=where)
             except DataError as error:
                 if not self._skip:
                     raise
                 self.counts.skipped += 1
                 self._first_fault = self._first_fault or error
             else:
-                yield example
+                yield name, example
 
     def _tell(self) -> None:
         counts, total = self.counts, f"of {self.counts.rows:,}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdsearch.plugin.reading import plain
+from kdsearch.plugin.texts import plain
 from kdsearch.search.confirm import Scores, paired_test
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, Field, ValidationError
 
 from kdsearch.errors import KdsearchError, PluginError, SpecError, did_you_mean
-from kdsearch.plugin.api import Answer, Signal, Use
+from kdsearch.plugin.api import Answer, Signal, Use, configured
 from kdsearch.spec.base import Strict
 from kdsearch.spec.document import Origin
 from kdsearch.spec.faults import faults_of, strictly
@@ -100,8 +100,10 @@ class _Resolver:
             ladder = host.ladder(spec.ladder.kind)
         self._give_up()
         options = self._config(domain.Options, stage.domain.options, (*STAGE, "domain", "options"))
+        if options is not None:
+            domain = configured(domain, options)
+            self._check_metric(domain)
         ladder_config = self._config(ladder.Config, spec.ladder.rest, ("ladder",))
-        self._check_metric(domain)
         self._check_ablations()
         self._check_teacher(ladder, losses)
         self._check_balance()
