@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from kdsearch_trivia import HistoryTrivia, TriviaOptions
+from kdsearch_trivia.history import HistoryTrivia, TriviaOptions
 
 from kdsearch.errors import DataError
 from kdsearch.plugin import Prediction

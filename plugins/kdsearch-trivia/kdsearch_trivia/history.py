@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.errors import DataError
-from kdsearch.plugin import API, ChoiceDomain, ChoiceOptions, Domain, hookimpl
+from kdsearch.plugin import ChoiceDomain, ChoiceOptions
 from kdsearch.plugin.choices import LETTERS, choice_example
 from kdsearch.plugin.files import PATH_ADVICE
 from kdsearch.plugin.texts import plain, shortened
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from kdsearch.plugin import Example
-
-KDSEARCH_API = API
 
 
 class TriviaOptions(ChoiceOptions):
@@ -136,9 +134,3 @@ def _options(head: _Line, lines: Sequence[_Line]) -> tuple[str, ...]:
         message = f"the question has {len(options)} options, and two are the least"
         raise DataError(message, where=head.where)
     return tuple(options)
-
-
-@hookimpl
-def kdsearch_domains() -> list[Domain]:
-    """Offer the domain."""
-    return [HistoryTrivia()]
