@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from kdsearch.cli.new import new
 from kdsearch.cli.options import json_option, make_host, plugin_options
 from kdsearch.cli.output import print_json, print_table
 from kdsearch.errors import ExitCode, SpecError, did_you_mean
@@ -79,6 +80,9 @@ def check(as_json: bool, plugin_files: tuple[Path, ...], strict: bool) -> int:
         sound = not host.problems
         click.echo("all plugins are sound" if sound else f"problems: {len(host.problems)}")
     return ExitCode.PLUGIN if host.problems else ExitCode.MATCH
+
+
+plugins.add_command(new)
 
 
 class Row(NamedTuple):

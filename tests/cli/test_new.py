@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Kd = Callable[..., Any]
+
+
+def python(*arguments: object, path: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(path), "PIP_NO_INDEX": "1"},
+        cwd=path.parent,
+        check=False,
+    )
+
+
+def test_a_new_domain_installs_is_listed_and_keeps_the_contract(kd: Kd, tmp_path: Path) -> None:
+    ended = kd("plugins", "new", "domain", "demo_quiz", "--into", tmp_path)
+    folder = tmp_path / "kdsearch-demo_quiz"
+    assert (ended.exit_code, ended.stdout.splitlines()[0]) == (0, f"wrote {folder}")
+    site = tmp_path / "site"
+    pip = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", site]
+    installed = python(*pip, folder, path=site)
+    assert installed.returncode == 0, installed.stderr
+    listed = json.loads(python("-m", "kdsearch", "plugins", "--json", path=site).stdout)
+    assert "kdsearch-demo_quiz" in {each["distribution"] for each in listed["domains"]}
+    assert listed["problems"] == []
+    tested = python("-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests", path=site)
+    assert tested.returncode == 0, tested.stdout
+    assert "8 passed" in tested.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("Demo", "'Demo' is no name"), ("winogrande", "is there already, by plugin 'commonsense'")],
+)
+def test_a_name_that_does_not_do_is_refused(
+    kd: Kd, tmp_path: Path, name: str, message: str
+) -> None:
+    ended = kd("plugins", "new", "domain", name, "--into", tmp_path)
+    assert ended.exit_code == 2
+    assert message in ended.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_nothing_is_overwritten(kd: Kd, tmp_path: Path) -> None:
+    assert kd("plugins", "new", "domain", "demo", "--into", tmp_path).exit_code == 0
+    again = kd("plugins", "new", "domain", "demo", "--into", tmp_path)
+    assert again.exit_code == 2
+    assert "nothing is overwritten" in again.stderr
