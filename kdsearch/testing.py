@@ -91,13 +91,12 @@ class DomainContract:
                 assert prompt.target == prompt.choices[int(example.answer)], "the target is another"
 
     def test_a_shorter_question_changes_nothing_else(self, tmp_path: Path) -> None:
-        """Questions that are too long are cut: options, target and cue stay."""
+        """Questions that are too long are cut: options and target stay."""
         domain, options, examples = self.loaded(tmp_path)
         whole = domain.format(examples[0], options)
         cut = domain.format(replace(examples[0], question="Which"), options)
         assert (cut.target, cut.choices) == (whole.target, whole.choices)
         assert _written(cut) != _written(whole), "the prompt does not show the question"
-        assert _written(cut).splitlines()[-1] == _written(whole).splitlines()[-1], "the end changed"
 
     def test_gold_answers_score_one(self, tmp_path: Path) -> None:
         """Every metric is 1 for the target, with a value for each prediction."""

@@ -13,6 +13,7 @@ from transformers import AutoTokenizer
 
 from kdsearch.plugin import Prediction
 from kdsearch.plugin.host import Host
+from kdsearch.testing import DomainContract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,3 +87,10 @@ def test_only_the_right_number_scores() -> None:
 def test_wrong_options_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="validation error"):
         ArithmeticOptions(**wrong)
+
+
+class TestArithmetic(DomainContract):
+    domain = DOMAIN
+
+    def options(self, folder: Path) -> ArithmeticOptions:
+        return ArithmeticOptions(wordings=1)

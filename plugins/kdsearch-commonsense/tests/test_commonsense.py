@@ -16,7 +16,7 @@ from kdsearch_commonsense import (
 from kdsearch.errors import DataError
 from kdsearch.plugin import ChoiceOptions, Prediction
 from kdsearch.plugin.host import Host
-from kdsearch.testing import fake_hub
+from kdsearch.testing import DomainContract, fake_hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -311,3 +311,29 @@ def test_enters_by_entry_point(name: str) -> None:
         "kdsearch-commonsense",
         "commonsense",
     )
+
+
+class TestWinogrande(DomainContract):
+    domain = Winogrande()
+
+    def options(self, folder: Path) -> WinograndeOptions:
+        other = KETTLE | {"qID": "CCC-1", "sentence": "The shelf broke under the _ today."}
+        return WinograndeOptions(path=write(folder / "dev.jsonl", KETTLE, SHELF, NAMES, other))
+
+
+class TestSocialIqa(DomainContract):
+    domain = SocialIqa()
+
+    def options(self, folder: Path) -> ChoiceOptions:
+        rows = [PICNIC | {"context": f"Ada forgot basket {number}."} for number in range(3)]
+        write(folder / "dev-labels.lst", "1", "2", "3")
+        return ChoiceOptions(path=write(folder / "dev.jsonl", *rows))
+
+
+class TestCommonsenseQa(DomainContract):
+    domain = CommonsenseQa()
+
+    def options(self, folder: Path) -> ChoiceOptions:
+        asked: dict[str, Any] = KEEPING["question"]  # type: ignore[assignment]
+        rows = [KEEPING | {"question": asked | {"stem": f"Where is {n}?"}} for n in range(3)]
+        return ChoiceOptions(path=write(folder / "train.jsonl", *rows), answer_format="integer")

@@ -10,7 +10,7 @@ from kdsearch_finance import FinancialNews
 from kdsearch.errors import DataError
 from kdsearch.plugin import LabelOptions, Prediction
 from kdsearch.plugin.host import Host
-from kdsearch.testing import fake_hub
+from kdsearch.testing import DomainContract, fake_hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -208,3 +208,11 @@ def test_enters_by_entry_point() -> None:
     host = Host()
     offer = host.domains["financial_news"]
     assert (offer.source.distribution, offer.source.plugin) == ("kdsearch-finance", "finance")
+
+
+class TestFinancialNews(DomainContract):
+    domain = FinancialNews()
+
+    def options(self, folder: Path) -> LabelOptions:
+        (folder / "train.csv").write_text(NEWS, encoding="utf8")
+        return LabelOptions(path=folder, answer_format="word")

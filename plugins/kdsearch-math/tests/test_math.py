@@ -10,7 +10,7 @@ from kdsearch_math import AquaRat, Gsm8k
 from kdsearch.errors import DataError
 from kdsearch.plugin import ChoiceOptions, DataOptions, Prediction
 from kdsearch.plugin.host import Host
-from kdsearch.testing import fake_hub
+from kdsearch.testing import DomainContract, fake_hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -220,3 +220,19 @@ def test_a_hub_out_of_reach_is_told_with_a_way_out(
 def test_enters_by_entry_point(name: str) -> None:
     offer = Host().domains[name]
     assert (offer.source.distribution, offer.source.plugin) == ("kdsearch-math", "math")
+
+
+class TestAquaRat(DomainContract):
+    domain = AquaRat()
+
+    def options(self, folder: Path) -> ChoiceOptions:
+        rows = [CRATES | {"question": f"How many are {number} pears?"} for number in range(3)]
+        return ChoiceOptions(path=write(folder / "dev.jsonl", *rows), max_choices=2)
+
+
+class TestGsm8k(DomainContract):
+    domain = Gsm8k()
+
+    def options(self, folder: Path) -> DataOptions:
+        rows = [PEARS | {"question": f"How many are {number} pears?"} for number in range(3)]
+        return DataOptions(path=write(folder / "train.jsonl", *rows))

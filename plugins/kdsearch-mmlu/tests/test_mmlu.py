@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from kdsearch.errors import DataError
 from kdsearch.plugin import Prediction, Use
 from kdsearch.plugin.host import Host
-from kdsearch.testing import fake_hub
+from kdsearch.testing import DomainContract, fake_hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -164,3 +164,11 @@ def test_enters_by_entry_point() -> None:
     offer = Host().domains["mmlu"]
     assert (offer.source.distribution, offer.source.plugin) == ("kdsearch-mmlu", "mmlu")
     assert Mmlu().use == Use.EVALUATE
+
+
+class TestMmlu(DomainContract):
+    domain = Mmlu()
+
+    def options(self, folder: Path) -> MmluOptions:
+        rows = "".join(f"Which is {number}?,a,b,c,d,B\n" for number in range(3))
+        return MmluOptions(path=write(folder / "anatomy_val.csv", rows))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +14,7 @@ from kdsearch.errors import DataError
 from kdsearch.plugin import Prediction
 from kdsearch.plugin.api import configured
 from kdsearch.plugin.host import Host
-from kdsearch.testing import fake_hub
+from kdsearch.testing import DomainContract, fake_hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -218,3 +218,32 @@ def test_without_data_it_says_what_to_set() -> None:
 
 def test_enters_by_entry_point() -> None:
     assert Host().domains["table"].source.distribution == "kdsearch-table"
+
+
+class TestChoiceTable(DomainContract):
+    domain = Table()
+    kind: ClassVar[dict[str, Any]] = CHOICE
+
+    def options(self, folder: Path) -> TableOptions:
+        rows = [FERRIES[0] | {"q": f"Which sank {number}th?", "n": number} for number in range(3)]
+        path = write(folder / "a.jsonl", rows)
+        return TableOptions.model_validate(self.kind | {"path": path, "instruction": "Choose."})
+
+
+class TestLabelTable(TestChoiceTable):
+    kind: ClassVar[dict[str, Any]] = {
+        "answer": "label",
+        "columns": {"question": "q", "answer": "a"},
+        "labels": ["Ada", "Ben"],
+    }
+
+
+class TestTextTable(TestChoiceTable):
+    kind: ClassVar[dict[str, Any]] = {"answer": "text", "columns": {"question": "q", "answer": "a"}}
+
+
+class TestNumberTable(TestChoiceTable):
+    kind: ClassVar[dict[str, Any]] = {
+        "answer": "number",
+        "columns": {"question": "q", "answer": "n"},
+    }

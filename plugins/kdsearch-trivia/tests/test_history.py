@@ -11,6 +11,7 @@ from kdsearch_trivia.history import HistoryTrivia, TriviaOptions
 from kdsearch.errors import DataError
 from kdsearch.plugin import Prediction
 from kdsearch.plugin.host import Host
+from kdsearch.testing import DomainContract
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -192,3 +193,11 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
 def test_enters_by_entry_point() -> None:
     offer = Host().domains["history_trivia"]
     assert (offer.source.distribution, offer.source.plugin) == ("kdsearch-trivia", "trivia")
+
+
+class TestHistoryTrivia(DomainContract):
+    domain = HistoryTrivia()
+
+    def options(self, folder: Path) -> TriviaOptions:
+        (folder / "history.txt").write_text(FERRY + BRIDGE + VERSE, encoding="utf8")
+        return TriviaOptions(path=folder)

@@ -10,7 +10,7 @@ from kdsearch_trivia.open_answers import NqOpen, TriviaQa
 from kdsearch.errors import DataError
 from kdsearch.plugin import DataOptions, Prediction
 from kdsearch.plugin.host import Host
-from kdsearch.testing import fake_hub
+from kdsearch.testing import DomainContract, fake_hub
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,3 +123,15 @@ def test_a_folder_of_no_use_is_told(tmp_path: Path, name: str, content: str, mes
 @pytest.mark.parametrize("name", ["trivia_qa", "nq_open"])
 def test_enters_by_entry_point(name: str) -> None:
     assert Host().domains[name].source.distribution == "kdsearch-trivia"
+
+
+class TestTriviaQa(DomainContract):
+    domain: Domain = TriviaQa()
+
+    def options(self, folder: Path) -> DataOptions:
+        rows = [FERRY | {"question": f"Who steered ferry {number}?"} for number in range(3)]
+        return DataOptions(path=write(folder / "train.jsonl", *rows))
+
+
+class TestNqOpen(TestTriviaQa):
+    domain = NqOpen()
