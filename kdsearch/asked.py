@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from kdsearch.errors import SpecError
 from kdsearch.evaluation import Asking
+from kdsearch.plugin.api import configured
 from kdsearch.questions import Questions, questions_of
 from kdsearch.spec.base import Strict
 from kdsearch.spec.document import Document, Origin, override
@@ -139,7 +140,7 @@ class Asked:
         record = next(iter(same.values()), None)
         known = dict(record.domain.options) if record else {}
         validated = self._validated(domain.Options, {**known, **options}, trail)
-        return DomainAsked(domain, validated, record)
+        return DomainAsked(configured(domain, validated), validated, record)
 
     def _validated(
         self, model: type[BaseModel], data: Any, prefix: Trail, also: Sequence[str] = ()
