@@ -33,6 +33,7 @@ from kdsearch.search.tpe import STARTUP, require_optuna
 from kdsearch.sizes import sizes_of
 from kdsearch.spec.models import Precision
 from kdsearch.spec.parts import ANSWER_SIGNALS, Parts, resolve_parts
+from kdsearch.spec.signals import stage_request
 from kdsearch.spec.space import Configuration, Sampler, draw
 from kdsearch.splits import Divided, Tally, divide, fingerprint, independent, load_examples
 
@@ -249,7 +250,7 @@ def make_plan(
         but: The planned run's own directory.
 
     Raises:
-        SpecError: If the precision does not suit the models.
+        SpecError: If precision or losses do not suit the models.
         ModelError: If the teacher's folder is none.
         DataError: If the data, or a black box's answers to them, are malformed or too few.
     """
@@ -263,6 +264,8 @@ def make_plan(
     assigned, tally = divided or (None, None)
     check_predictions(spec, parts, assigned)
     sizes = sizes_of(spec, parts, teacher, assigned.train if assigned else None)
+    depths = (size.layers for size in sizes if size.layers is not None)
+    stage_request(spec.stage, parts.losses, teacher, depths)
     counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
     units, openings = counts, list[Opening]()
     if assigned is not None:
@@ -345,6 +348,9 @@ def _warnings(plan: Plan) -> list[str]:
             f"{len(plan.configurations)} configurations a size, and only {distinct} differ: lower "
             "search.configurations_per_size or search more values"
         )
+    distilled = plan.settings[1:]
+    told = [line for each in distilled for line in plan.parts.warnings(each, plan.teacher)]
+    found += dict.fromkeys(told)
     if not plan.parts.needs:
         found.append("no loss uses the teacher: every student trains on the labels alone")
     whole = plan.teacher.known_parameters

@@ -1,4 +1,4 @@
-"""The options of an example while a student trains: its scores of them, and their loss.
+"""The options of an example while a student trains: its scores of them.
 
 Where every option of a batch is one token, its score is read off the pass that trains the answer:
 what is predicted first does not see the option. Longer options take a forward pass each.
@@ -9,16 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from kdsearch.distill.divergences import forward_kl
 from kdsearch.distill.passes import IGNORED, collate, forward, pad
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from kdsearch.plugin import LossInputs, Shapes
-    from kdsearch.plugin.builtin import ChoiceScoresConfig
 
 ABSENT = float("-inf")
 """The score of an option that an example does not have."""
@@ -82,32 +78,3 @@ def option_scores(model: Any, logits: Tensor, options: Mapping[str, Tensor]) -> 
     said = logs.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
     sums = said.masked_fill(labels == IGNORED, 0.0).sum(-1)
     return sums[options["slots"].clamp(min=0)].masked_fill(options["slots"] == NOBODY, ABSENT)
-
-
-class ChoiceScores(nn.Module):
-    """Divergence from the teacher over the options: T^2 sum KL(p_T || p_S) / examples.
-
-    p = softmax(s / T) over the log-likelihoods s of an example's options. It asks nothing of the
-    teacher's vocabulary, so the two may differ in it.
-    """
-
-    def __init__(self, config: ChoiceScoresConfig, shapes: Shapes) -> None:
-        super().__init__()
-        self.temperature = config.temperature
-
-    def forward(self, inputs: LossInputs) -> Tensor:
-        """Return a scalar from scores of both models (batch, options)."""
-        if inputs.choice_scores is None:
-            raise ValueError("the student has scored no options")
-        given = inputs.signals["choice_scores"]
-        real = given != ABSENT
-        teacher = _log_shares(given.float() / self.temperature, real)
-        student = _log_shares(inputs.choice_scores.float() / self.temperature, real)
-        total = forward_kl(teacher[real], student[real])
-        return self.temperature**2 * total / inputs.window_counts["examples"]
-
-
-def _log_shares(scores: Tensor, real: Tensor) -> Tensor:
-    """Normalise over the options that there are; the lowest number keeps gradients finite."""
-    lowest = torch.finfo(scores.dtype).min
-    return scores.masked_fill(~real, lowest).log_softmax(-1)

@@ -257,7 +257,8 @@ class Loss(Protocol):
         """The teacher's signals that it reads.
 
         Where that depends on its options, a property `needs` of `Config` adds more; which layers
-        and temperatures, a method `request` says: see `kdsearch.plugin.signals`.
+        and temperatures, a method `request` says: see `kdsearch.plugin.signals`. A method
+        `warnings(teacher)` of `Config` lists what `plan` should say of its options.
         """
 
     def build(self, config: Any, shapes: Shapes) -> nn.Module:

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from kdsearch.errors import SpecError
 from kdsearch.plugin.api import API, Ladder, Loss, Options, Shapes, Signal
 from kdsearch.plugin.cuts import DepthLadder, PruneLadder
 from kdsearch.plugin.hookspecs import hookimpl
 from kdsearch.plugin.ladders import ScratchLadder, resolve
+from kdsearch.plugin.layers import LayerChoice, layer_pairs
+from kdsearch.plugin.signals import LayerSignal, SignalRequest
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from kdsearch.facts import ModelFacts
 
 KDSEARCH_API = API
 
@@ -51,16 +56,44 @@ class SoftLabelsConfig(Options):
 
 
 class HiddenMseConfig(Options):
-    """Mean squared error between hidden states."""
+    """Distance between hidden states."""
 
-    layers: Literal["last"] = "last"
-    """Which layers are matched: the last of each stack."""
+    distance: Literal["mse", "cosine"] = "mse"
+    """Mean squared error, or one minus the cosine."""
+    layers: LayerChoice = "last"
+    """Which layers are matched: the last; the student's all with the teacher's spread evenly
+    (`uniform`), last (`last_k`) or at equal steps (`every_k`; both as in Patient-KD, which leaves
+    the very last out); or pairs `[[student, teacher], ...]`, 0 the embeddings."""
     stack: Literal["encoder", "decoder"] = "decoder"
     """Whose states are matched: the source's or the target's."""
     project: Literal["student", "teacher"] = "student"
-    """Which side a learned projection maps to the other's width."""
+    """Which side a learned projection maps to the other's width, where the widths differ."""
     normalize: bool = False
-    """Compare directions: states are divided by their norm over the width."""
+    """Divide states by their norm over the width; the cosine does so anyway."""
+
+    def request(self, teacher: ModelFacts, student_layers: int) -> SignalRequest:
+        """Return which of the teacher's states are read.
+
+        Raises:
+            SpecError: If a layer is out of range, or the models have no such stack.
+        """
+        if self.stack not in teacher.stacks:
+            raise SpecError(
+                f"a model of family {teacher.family} has no {self.stack}",
+                where="stack",
+                fix=f"allowed: {', '.join(teacher.stacks)}",
+            )
+        pairs = layer_pairs(self.layers, student_layers, teacher.depth(self.stack))
+        kind = Signal.HIDDEN_STATES
+        return SignalRequest(
+            layers=tuple(LayerSignal(kind, self.stack, pair.teacher) for pair in pairs)
+        )
+
+    def warnings(self, teacher: ModelFacts) -> list[str]:
+        """Say what will probably disappoint."""
+        if self.project == "student":
+            return []
+        return ["project: teacher learns a map of the teacher's states, which can collapse to zero"]
 
 
 class ChoiceScoresConfig(Options):
@@ -99,13 +132,13 @@ def kdsearch_losses() -> list[Loss]:
     return [
         NamedLoss("answer_ce", "1", AnswerCeConfig, none, f"{home}:AnswerCe"),
         NamedLoss("soft_labels", "1", SoftLabelsConfig, logits, f"{home}:SoftLabels"),
-        NamedLoss("hidden_mse", "1", HiddenMseConfig, hidden, f"{home}:HiddenMse"),
+        NamedLoss("hidden_mse", "2", HiddenMseConfig, hidden, f"{home}:HiddenMse"),
         NamedLoss(
             "choice_scores",
             "1",
             ChoiceScoresConfig,
             choices,
-            "kdsearch.distill.choices:ChoiceScores",
+            f"{home}:ChoiceScores",
         ),
     ]
 

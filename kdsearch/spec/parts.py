@@ -20,6 +20,7 @@ from kdsearch.spec.space import Configuration, LogUniform, Sampler, Space, Unifo
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from kdsearch.facts import ModelFacts
     from kdsearch.plugin.api import Domain, Ladder, Loss
     from kdsearch.plugin.host import Host
     from kdsearch.spec.document import Trail
@@ -52,6 +53,14 @@ class Parts:
     def loss_config(self, name: str, settings: Settings) -> Any:
         """Return a loss's validated options in one trial's settings; its weight is none of them."""
         return self.losses[name].Config.model_validate(options_of(settings.losses[name]))
+
+    def warnings(self, settings: Settings, teacher: ModelFacts) -> list[str]:
+        """Return what losses themselves have to say of their options, by `Config.warnings`."""
+        found = []
+        for name in settings.losses:
+            told = getattr(self.loss_config(name, settings), "warnings", None)
+            found += [f"losses.{name}: {line}" for line in (told(teacher) if told else ())]
+        return found
 
 
 def resolve_parts(spec: SearchSpec, host: Host, origin: Origin | None = None) -> Parts:

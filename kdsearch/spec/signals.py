@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from kdsearch.errors import SpecError
 from kdsearch.plugin.signals import SignalRequest, request_of
 from kdsearch.spec.space import Space
 
@@ -30,6 +31,9 @@ def stage_request(
         losses: Its terms by name.
         teacher: The teacher's measures.
         depths: How many layers the stacks of the students have.
+
+    Raises:
+        SpecError: If a loss asks for layers that a student or the teacher does not have.
     """
     request, sizes = SignalRequest(), sorted(set(depths))
     for name, term in stage.losses.items():
@@ -39,7 +43,11 @@ def stage_request(
             except ValidationError:  # values that do not go together: no configuration has them
                 continue
             for layers in sizes:
-                request |= request_of(losses[name], config, teacher, layers)
+                try:
+                    request |= request_of(losses[name], config, teacher, layers)
+                except SpecError as error:
+                    where = f"losses.{name}.{error.where}"
+                    raise SpecError(error.message, where=where, fix=error.fix) from error
     return request
 
 

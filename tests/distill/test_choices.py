@@ -7,15 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from kdsearch.distill.choices import (
-    ABSENT,
-    ChoiceScores,
-    collate_options,
-    option_scores,
-    pad_scores,
-)
+from kdsearch.distill.choices import ABSENT, collate_options, option_scores, pad_scores
 from kdsearch.distill.data import Collator, encode
 from kdsearch.distill.evaluate import predict
+from kdsearch.distill.losses import ChoiceScores
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.passes import collate, forward
 from kdsearch.plugin import Example, LossInputs, Shapes

@@ -38,8 +38,8 @@ def inputs(seed: int = 0, student_width: int = 4, teacher_width: int = 4) -> Los
     source_mask = torch.arange(SOURCE) < torch.tensor([7, 3, 5])[:, None]
     labels = torch.randint(0, VOCABULARY, (BATCH, TARGET), generator=random)
     states = {
-        "encoder": [normal(BATCH, SOURCE, student_width)],
-        "decoder": [normal(BATCH, TARGET, student_width)],
+        "encoder": [normal(BATCH, SOURCE, student_width) for _ in range(3)],
+        "decoder": [normal(BATCH, TARGET, student_width) for _ in range(3)],
     }
     return LossInputs(
         student_logits=normal(BATCH, TARGET, VOCABULARY).requires_grad_(),
@@ -50,8 +50,8 @@ def inputs(seed: int = 0, student_width: int = 4, teacher_width: int = 4) -> Los
         signals={
             "top_logits": TopLogits(3 * normal(BATCH, TARGET, VOCABULARY)),
             "hidden_states": {
-                "encoder": {2: normal(BATCH, SOURCE, teacher_width)},
-                "decoder": {2: normal(BATCH, TARGET, teacher_width)},
+                "encoder": {layer: normal(BATCH, SOURCE, teacher_width) for layer in (1, 2)},
+                "decoder": {layer: normal(BATCH, TARGET, teacher_width) for layer in (1, 2)},
             },
         },
         window_counts={
@@ -169,6 +169,27 @@ def test_hidden_mse_equals_its_formula(stack: Any, normalize: bool, student_widt
     check(loss(batch), total / mask.sum(), states, twin)
 
 
+@pytest.mark.parametrize("project", ["student", "teacher"])
+@pytest.mark.parametrize("student_width", [4, 6])
+def test_hidden_cosine_of_all_layers_equals_its_formula(project: Any, student_width: int) -> None:
+    batch = inputs(student_width=student_width)
+    config = HiddenMseConfig(distance="cosine", layers="uniform", project=project)
+    loss = build(HiddenMse, config, student_width)
+    states = batch.student_hidden["decoder"]
+    leaf = states[1].requires_grad_()
+    twin = leaf.detach().double().requires_grad_()
+    equal = student_width == 4
+    weight = torch.eye(4).double() if equal else loss.projection.weight.detach().double()
+    total = torch.zeros((), dtype=torch.float64)
+    for layer in (1, 2):
+        for row, at in batch.target_mask.nonzero().tolist():
+            own = twin[row, at] if layer == 1 else states[2][row, at].double()
+            other = batch.signals["hidden_states"]["decoder"][layer][row, at].double()
+            own, other = (weight @ own, other) if project == "student" else (own, weight @ other)
+            total = total + 1 - own @ other / (own.norm() * other.norm())
+    check(loss(batch), total / 2 / batch.target_mask.sum(), leaf, twin)
+
+
 @given(seed=st.integers(0, 50), extra=st.integers(1, 4))
 def test_padding_changes_no_loss(seed: int, extra: int) -> None:
     batch = inputs(seed)
@@ -177,7 +198,7 @@ def test_padding_changes_no_loss(seed: int, extra: int) -> None:
         (AnswerCe, AnswerCeConfig(label_smoothing=0.1)),
         (SoftLabels, SoftLabelsConfig(temperature=2)),
         (HiddenMse, HiddenMseConfig(stack="encoder")),
-        (HiddenMse, HiddenMseConfig()),
+        (HiddenMse, HiddenMseConfig(layers="uniform", distance="cosine")),
     ):
         loss = build(kind, config)
         torch.testing.assert_close(loss(batch), loss(padded), atol=1e-6, rtol=1e-5)
@@ -201,7 +222,8 @@ def _padded(batch: LossInputs, extra: int) -> LossInputs:
         target_mask=longer(batch.target_mask, 0),
         source_mask=longer(batch.source_mask, 0),
         student_hidden={
-            stack: [longer(states[0], 5.0)] for stack, states in batch.student_hidden.items()
+            stack: [longer(layer, 5.0) for layer in states]
+            for stack, states in batch.student_hidden.items()
         },
         signals=signals,
         window_counts=batch.window_counts,

@@ -1,0 +1,12 @@
+"""The core's loss terms, one file a family.
+
+Every term computes in float32, sums over its own units (tokens, examples) and divides by the count
+of these units in the whole accumulation window, so that it is the same however a batch is split.
+"""
+
+from kdsearch.distill.losses.answer import AnswerCe
+from kdsearch.distill.losses.choice_scores import ChoiceScores
+from kdsearch.distill.losses.hidden import HiddenMse
+from kdsearch.distill.losses.soft_labels import SoftLabels
+
+__all__ = ["AnswerCe", "ChoiceScores", "HiddenMse", "SoftLabels"]
