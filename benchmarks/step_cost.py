@@ -19,13 +19,15 @@ from typing import Any
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainerCallback, TrainingArguments
 
+from kdsearch.distill.capture import capture
 from kdsearch.distill.data import Collator, Rows
 from kdsearch.distill.evaluate import predict
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.passes import collate, forward, pad
 from kdsearch.distill.prune import cut
-from kdsearch.distill.store import SignalStore, build_store
+from kdsearch.distill.sources import CachedSignals
+from kdsearch.distill.store import SignalStore
 from kdsearch.distill.students import load_model
 from kdsearch.distill.trainer import DistillationTrainer
 from kdsearch.facts import facts_of_config
@@ -142,19 +144,18 @@ def main() -> None:
     rows = made_rows(facts.vocabulary, 64)
     shapes = Shapes(facts, (facts,))
     with tempfile.TemporaryDirectory() as folder:
-        teacher.save_pretrained(Path(folder) / "teacher")
         last = LayerSignal(Signal.HIDDEN_STATES, "decoder", facts.layers)
         request = SignalRequest(True, layers=(last,))
-        path = build_store(Path(folder), Path(folder) / "teacher", teacher, rows, request)
-        store = SignalStore(path)
+        built = capture(Path(folder), "teacher", rows, request, lambda: teacher)
+        source = CachedSignals(SignalStore(built.path))
         terms = {
             "answer_ce": Term(AnswerCe(AnswerCeConfig(), shapes), 1.0),
             "soft_labels": Term(SoftLabels(SoftLabelsConfig(temperature=2), shapes), 1.0),
             "hidden_mse": Term(HiddenMse(HiddenMseConfig(), shapes), 0.5),
         }
         ours = DistillationModel(student, terms, hidden=True)
-        cached = Collator(0, store, causal=True)
-        table = rows.table(signal_row=store.rows_of(rows.keys()))
+        cached = Collator(0, source, causal=True)
+        table = rows.table(**source.columns(rows))
         plain: list[float] = []
         distilled: list[float] = []
         for _ in range(options.rounds):

@@ -64,6 +64,9 @@ class TeacherReady(Event):
     """`fine_tune`, `signals` and `evaluation`, in floating-point operations."""
     cut: Mapping[str, int] = field(default_factory=dict)
     """By split, the questions whose end was cut to fit `prompt.max_tokens`."""
+    signals: Mapping[str, Any] = field(default_factory=dict)
+    """How trials get the teacher's signals: `mode`, `asked`, `bytes`, `max_bytes`; of a store also
+    `rows` and how many were `computed` now, `damaged` ones among them. Empty if none need any."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +96,8 @@ class TrialProgress(Event):
     losses: Mapping[str, float] = field(default_factory=dict)
     sample: Mapping[str, Any] | None = None
     """A dev item with `question`, `correct`, `teacher`, `student`, `score` and `running`."""
+    note: str | None = None
+    """What the trial did beside training, such as a repair."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +113,8 @@ class TrialFinished(Event):
     teacher_only: int
     items: int
     flops: Mapping[str, float]
-    """`training` and `evaluation`, in floating-point operations."""
+    """`training`, `evaluation` and, of a teacher run beside it, `teacher`, in floating-point
+    operations."""
     paired: Mapping[str, float] | None = None
     """`difference`, `deviation`, `items` of graded scores or whole units; else counts suffice."""
     untrained_score: float | None = None

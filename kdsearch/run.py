@@ -203,6 +203,8 @@ def absolute_paths(spec: SearchSpec, parts: Parts) -> SearchSpec:
         for key in ("model", "predictions"):
             if teacher[key] is not None:
                 teacher[key] = str(Path(teacher[key]).absolute())
+    if values["cache"]["path"] is not None:
+        values["cache"]["path"] = str(Path(values["cache"]["path"]).absolute())
     return SearchSpec.model_validate(values)
 
 

@@ -101,8 +101,8 @@ def test_stored_logits_are_the_teachers_for_the_kept_tokens(
     assert ids is not None
     student = workspace.build(workspace.size("half"), 0)
     rows = workspace.rows("train", student)
-    named = json.loads((workspace.signal_folder / "store.json").read_text())
-    store = SignalStore(workspace.signal_folder / named["file"], named["teacher"])
+    named = json.loads(workspace.signal_note.read_text())
+    store = SignalStore(workspace.signal_folder / named["store"])
     source, target = ([ids[each] for each in side[0]] for side in (rows.sources, rows.targets))
     (row,) = store.rows_of([row_key(source, target)])
     whole: Any = AutoModelForCausalLM.from_pretrained(teacher)

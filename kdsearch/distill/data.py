@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from transformers import PreTrainedTokenizerBase
 
-    from kdsearch.distill.store import SignalStore
+    from kdsearch.distill.sources import Source
     from kdsearch.plugin import Domain, Example, Prediction, Prompt
     from kdsearch.spec.models import PromptFormat
 
@@ -294,14 +294,14 @@ class Collator:
     """Pads rows to a batch and adds the teacher's signals of these rows."""
 
     padding: int
-    signals: SignalStore | None = None
+    signals: Source | None = None
     causal: bool = False
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return a batch of `collate` and, by signal, `signals`.
 
-        With signals, each row names its place in the store as `signal_row`. A row may bring its
-        own `choice_scores` with the `choices` that they are of.
+        With signals, each row carries the columns of their source. A row may bring its own
+        `choice_scores` with the `choices` that they are of.
         """
         batch: dict[str, Any] = collate(
             [row["input_ids"] for row in rows],
@@ -310,7 +310,7 @@ class Collator:
             causal=self.causal,
         )
         if self.signals is not None:
-            batch["signals"] = self.signals.gather([row["signal_row"] for row in rows])
+            batch["signals"] = self.signals.of_batch(rows, batch)
         if "choice_scores" in rows[0]:
             given = pad_scores([row["choice_scores"] for row in rows])
             batch["signals"] = {**batch.get("signals", {}), "choice_scores": given}

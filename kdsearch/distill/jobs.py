@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from filelock import FileLock
 
 from kdsearch.distill.audit import Audit, audited
 from kdsearch.distill.black_box import answer_given, prepare_black_box
-from kdsearch.distill.data import Collator, Rows, joined
+from kdsearch.distill.data import Collator, Rows
 from kdsearch.distill.evaluate import (
     Answers,
     answer,
@@ -29,7 +29,7 @@ from kdsearch.distill.evaluate import (
 )
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.samples import Samples
-from kdsearch.distill.store import SignalStore, build_store, fingerprint
+from kdsearch.distill.sources import OnlineSignals, open_source, provide
 from kdsearch.distill.students import (
     check_fit,
     count_parameters,
@@ -111,15 +111,10 @@ def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report
         write_predictions(workspace.taught_file, answered)
         flops["signals"] += 2.0 * compute * rows.tokens
     flops["signals"] += 2.0 * compute * workspace.prepare_ladder(teacher)
-    request = workspace.signal_request
-    if request:
-        kinds = workspace.stored_targets
-        rows = joined([workspace.rows("train", teacher, taught=taught) for taught in kinds])
-        store = build_store(workspace.signal_folder, folder, teacher.model, rows, request)
-        (workspace.signal_folder / "store.json").write_text(
-            json.dumps({"file": store.name, "teacher": fingerprint(folder)}), encoding="utf8"
-        )
-        flops["signals"] += 2.0 * compute * rows.tokens
+    signals: dict[str, Any] = {}
+    if workspace.signal_request:
+        signals = provide(workspace, lambda: teacher)
+        flops["signals"] += 2.0 * compute * signals.get("tokens", 0)
     answers = _answer_split(workspace, teacher, "dev", workspace.teacher_root)
     flops["evaluation"] = 2.0 * compute * workspace.rows("dev", teacher).tokens
     return {
@@ -127,6 +122,7 @@ def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report
         "score": answers.mean,
         "items": len(answers.scores),
         "cut": cut,
+        "signals": signals,
         "flops": flops,
     }
 
@@ -181,6 +177,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     facts = facts_of_folder(folder / "student")
     options = rows.option_tokens if Signal.CHOICE_SCORES in needs else 0
     trained = _tokens_trained(rows, settings.training) * (1.0 + options / rows.tokens)
+    beside = isinstance(workspace.source, OnlineSignals) and bool(needs - ANSWER_SIGNALS)
+    teacher_compute = workspace.teacher_facts.compute_parameters if beside else 0
     result = {
         **scores,
         "untrained_score": untrained,
@@ -188,6 +186,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         "flops": {
             "training": 6.0 * facts.compute_parameters * trained,
             "evaluation": 2.0 * facts.compute_parameters * dev.tokens * evaluations,
+            "teacher": 2.0 * teacher_compute * _tokens_trained(rows, settings.training),
         },
         "seconds": time.monotonic() - started,
     }
@@ -243,8 +242,7 @@ def _paired(
 
 def _confirm_with(workspace: Workspace, model_folder: Path, destination: Path) -> float:
     """Answer confirm with a stored model and return the FLOPs spent."""
-    stored = _stored(model_folder)
-    _to_device(stored.model)
+    stored = _stored_on_device(model_folder)
     _answer_split(workspace, stored, "confirm", destination)
     tokens = workspace.rows("confirm", stored).tokens
     return 2.0 * facts_of_folder(model_folder).compute_parameters * tokens
@@ -266,6 +264,13 @@ def _stored(folder: Path) -> Student:
     """Return a stored model with its tokenizer."""
     stored = Student(load_model(folder), load_tokenizer(folder))
     check_fit(stored.model, stored.tokenizer, folder)
+    return stored
+
+
+def _stored_on_device(folder: Path) -> Student:
+    """Return a stored model with its tokenizer, where it computes."""
+    stored = _stored(folder)
+    _to_device(stored.model)
     return stored
 
 
@@ -307,21 +312,26 @@ def _fit(
     needs: frozenset[Signal] = frozenset(),
 ) -> None:
     """Train a model on rows, with the teacher's signals that its terms need."""
-    store = None
+    source = None
     columns: dict[str, Any] = {}
     if Signal.CHOICE_SCORES in needs:
         columns["choices"] = rows.choices
         columns["choice_scores"] = workspace.taught_scores(rows)
     if needs - ANSWER_SIGNALS:
-        named = json.loads((workspace.signal_folder / "store.json").read_text(encoding="utf8"))
-        store = SignalStore(workspace.signal_folder / named["file"], named["teacher"])
-        columns["signal_row"] = store.rows_of(rows.keys(workspace.teacher_ids))
+        source = open_source(
+            workspace,
+            partial(_stored_on_device, workspace.teacher_folder),
+            lambda note: report({"step": 0, "total_steps": 0, "note": note}),
+        )
+        columns |= source.columns(rows)
     _to_device(model)
     balanced = training.balance == "group"
     train(
         model,
         rows.table(**columns),
-        Collator(model.config.pad_token_id or 0, store, causal=not model.config.is_encoder_decoder),
+        Collator(
+            model.config.pad_token_id or 0, source, causal=not model.config.is_encoder_decoder
+        ),
         training,
         folder=folder,
         seed=job["seed"],

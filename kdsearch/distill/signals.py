@@ -10,6 +10,7 @@ axes it lies. Stores, gathering, batches and `LossInputs.signals[kind][stack][la
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,7 +22,7 @@ from kdsearch.distill.top_logits import entries, pack
 from kdsearch.plugin import LayerSignal, Signal, SignalRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 
 class Axis(StrEnum):
@@ -43,9 +44,9 @@ class Told(NamedTuple):
 
 
 def _hidden_states(said: Pass, stack: str, layer: int) -> Told:
-    """Read a layer's states, float32."""
+    """Read a layer's states."""
     axis = Axis.READ if stack == "encoder" else Axis.TARGET
-    return Told(said.states[stack][layer].float(), (axis,))
+    return Told(said.states[stack][layer], (axis,))
 
 
 LAYER_KINDS: Mapping[Signal, Callable[[Pass, str, int], Told]] = {
@@ -54,7 +55,6 @@ LAYER_KINDS: Mapping[Signal, Callable[[Pass, str, int], Told]] = {
 """How one layer's signal of each kind is read off a pass that has kept it."""
 
 
-@torch.inference_mode()
 def teacher_signals(
     model: Any, batch: Mapping[str, Tensor], request: SignalRequest
 ) -> dict[str, Told]:
@@ -70,7 +70,8 @@ def teacher_signals(
         `top_k` are kept, and `kind/stack/layer` of each layer asked for.
     """
     kinds = {wanted.kind for wanted in request.layers}
-    said = forward(model, batch, states=Signal.HIDDEN_STATES in kinds)
+    with inference(model):
+        said = forward(model, batch, states=Signal.HIDDEN_STATES in kinds)
     told: dict[str, Told] = {}
     logits = said.logits if request.tokens is None else said.logits[..., list(request.tokens)]
     if request.top_logits and _partial(request, logits.shape[-1]):
@@ -79,8 +80,17 @@ def teacher_signals(
     elif request.top_logits:
         told["top_logits"] = Told(logits.float(), (Axis.TARGET,))
     for wanted in request.layers:
-        told[_name(wanted)] = LAYER_KINDS[wanted.kind](said, wanted.stack, wanted.layer)
+        values, axes = LAYER_KINDS[wanted.kind](said, wanted.stack, wanted.layer)
+        told[_name(wanted)] = Told(values.half() if request.half else values.float(), axes)
     return told
+
+
+@contextmanager
+def inference(model: Any) -> Iterator[None]:
+    """Run a frozen teacher as fast as its device can: in bf16 where a GPU has it."""
+    able = model.device.type == "cuda" and torch.cuda.is_bf16_supported()
+    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=able):
+        yield
 
 
 def masks(batch: Mapping[str, Tensor]) -> dict[Axis, Tensor]:

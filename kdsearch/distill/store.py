@@ -1,26 +1,31 @@
-"""The teacher's signals on disk: computed once, read by every trial.
+"""The teacher's signals on disk, as trials read them.
 
-A store is one safetensors file: `keys` (rows, 16 bytes), and for each signal one tensor of all
-tokens, end to end, with the length of each row along each axis. Trials map the file and gather a
-batch with one index operation.
+A store is a folder named by what it holds: a hash of the teacher's weights, the request and the
+token ids of its rows. In it lie
+
+* `rows.safetensors`: the `keys` of the rows (16 bytes each) and their `lengths` along each axis;
+* `layout.json`: the store's name, the request, and the type, shape and axes of each signal;
+* for each signal one file of all its values, end to end: mapped into memory, so that trials of one
+  machine share it, and a batch is gathered by one index operation;
+* `shards.jsonl`: a line for each run of rows that is written whole, with the hash of its values.
+
+`kdsearch.distill.capture` writes stores.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from filelock import FileLock
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
-from kdsearch.distill.data import Rows, by_length
-from kdsearch.distill.passes import collate
-from kdsearch.distill.signals import Axis, Told, assembled, lengths, masks, teacher_signals
+from kdsearch.distill.signals import Axis, assembled
 from kdsearch.errors import ModelError
 from kdsearch.plugin import LayerSignal, Signal, SignalRequest
 
@@ -28,135 +33,140 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from transformers import PreTrainedModel
 
-FORMAT = 4
-"""Raised whenever the layout of a store changes."""
-
-
-def fingerprint(folder: Path) -> str:
-    """Hash the weights of a model folder."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
+class DamagedStoreError(Exception):
+    """A store is not whole, or not what its name says."""
 
 
-class Flat(NamedTuple):
-    """One signal of all rows, end to end."""
+@dataclass(frozen=True)
+class Layout:
+    """How one signal lies in its file."""
 
-    values: Tensor
-    """(tokens, ...)."""
+    dtype: str
+    """A torch type, such as `float16`."""
+    shape: tuple[int, ...]
+    """Of the values of one token, or of one pair of tokens."""
     axes: tuple[Axis, ...]
 
+    @property
+    def kind(self) -> torch.dtype:
+        """The torch type."""
+        kind: torch.dtype = getattr(torch, self.dtype)
+        return kind
 
-def teacher_pass(
-    model: PreTrainedModel, rows: Rows, request: SignalRequest, batch_size: int = 64
-) -> dict[str, Flat]:
-    """Run the teacher once over rows and return its signals by name.
+    @property
+    def numbers(self) -> int:
+        """How many one token, or one pair of tokens, has."""
+        return math.prod(self.shape)
+
+
+class Shard(NamedTuple):
+    """A run of rows that is written whole."""
+
+    rows: range
+    digest: str
+
+
+class StoreFiles:
+    """The files of one store.
 
     Args:
-        model: The teacher; put in evaluation mode.
-        rows: What it reads; visited in order of length, returned in the order given.
-        request: Which signals.
-        batch_size: Rows in one forward pass.
+        path: The store.
+
+    Raises:
+        DamagedStoreError: If index or layout are missing, damaged or of another store.
     """
-    model.train(False)
-    kept: dict[str, list[Tensor]] = {}
-    axes: dict[str, tuple[Axis, ...]] = {}
-    order = by_length(rows)
-    causal = not model.config.is_encoder_decoder
-    for start in range(0, len(order), batch_size):
-        taken = order[start : start + batch_size]
-        batch = collate(
-            [rows.sources[row] for row in taken],
-            [rows.targets[row] for row in taken],
-            model.config.pad_token_id or 0,
-            causal=causal,
-        )
-        on_device = {name: values.to(model.device) for name, values in batch.items()}
-        real = masks(on_device)
-        for name, told in teacher_signals(model, on_device, request).items():
-            axes[name] = told.axes
-            slots = kept.setdefault(name, [torch.empty(0)] * len(order))
-            for place, row in enumerate(taken):
-                slots[row] = _real_values(told, real, place).cpu()
-    return {name: Flat(torch.cat(pieces), axes[name]) for name, pieces in kept.items()}
 
-
-def _real_values(told: Told, real: Mapping[Axis, Tensor], place: int) -> Tensor:
-    """Return the values of one row at real tokens, its axes flattened to one."""
-    values = told.values[place]
-    for depth, axis in enumerate(told.axes):
-        values = values.movedim(depth, 0)[real[axis][place]].movedim(0, depth)
-    return values.flatten(0, len(told.axes) - 1)
-
-
-def build_store(
-    folder: Path, teacher: Path, model: PreTrainedModel, rows: Rows, request: SignalRequest
-) -> Path:
-    """Compute a store unless it is there, and return its file.
-
-    One builder at a time holds a lock, and the file appears whole or not at all.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    request_text = json.dumps(asdict(request), sort_keys=True)
-    weights, keys = fingerprint(teacher), rows.keys()
-    digest = hashlib.sha256(f"{FORMAT}{weights}{request_text}".encode() + b"".join(keys))
-    path = folder / f"{digest.hexdigest()[:24]}.safetensors"
-    with FileLock(f"{path}.lock"):
-        if not path.exists():
-            flat = teacher_pass(model, rows, request)
-            causal = not model.config.is_encoder_decoder
-            tensors = {name: signal.values for name, signal in flat.items()}
-            tensors["keys"] = torch.tensor([list(key) for key in keys], dtype=torch.uint8)
-            counts = [
-                lengths(*row, causal=causal) for row in zip(rows.sources, rows.targets, strict=True)
-            ]
-            for axis in Axis:
-                tensors[f"lengths/{axis}"] = torch.tensor([count[axis] for count in counts])
-            metadata = {
-                "format": str(FORMAT),
-                "teacher": weights,
-                "request": request_text,
-                "axes": json.dumps({name: signal.axes for name, signal in flat.items()}),
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self.index: dict[str, Tensor] = load_file(path / "rows.safetensors")
+            described = json.loads((path / "layout.json").read_text(encoding="utf8"))
+            named = described["store"]
+            self.request = _request(described["request"])
+            self.layouts = {
+                name: Layout(one["dtype"], tuple(one["shape"]), tuple(map(Axis, one["axes"])))
+                for name, one in described["signals"].items()
             }
-            partial = path.with_suffix(".partial")
-            save_file(tensors, partial, metadata=metadata)
-            partial.replace(path)
-    return path
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise DamagedStoreError(f"index or layout cannot be read: {error}") from error
+        if named != path.name:
+            raise DamagedStoreError(f"it is a copy of {named}")
+        self.bounds = {
+            axes: self._bounds_along(axes)
+            for axes in {layout.axes for layout in self.layouts.values()}
+        }
+
+    def _bounds_along(self, axes: tuple[Axis, ...]) -> Tensor:
+        """Return where each row begins, and the last ends, in signals that lie along these axes."""
+        counts = torch.stack([self.index[f"lengths/{axis}"] for axis in axes]).prod(0)
+        return torch.cat([torch.zeros(1, dtype=torch.long), counts.cumsum(0)])
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return len(self.index["keys"])
+
+    def file(self, name: str) -> Path:
+        """Return where a signal's values lie."""
+        return self.path / f"{name.replace('/', '.')}.bin"
+
+    def place(self, name: str, rows: range) -> tuple[int, int]:
+        """Return where the values of rows begin and end, in bytes."""
+        layout = self.layouts[name]
+        bounds, width = self.bounds[layout.axes], layout.numbers * layout.kind.itemsize
+        return int(bounds[rows.start]) * width, int(bounds[rows.stop]) * width
+
+    @property
+    def size(self) -> int:
+        """Bytes of all signals."""
+        return sum(self.place(name, range(self.count))[1] for name in self.layouts)
+
+    def shards(self) -> list[Shard]:
+        """Return what has been recorded as written; a torn last line was not."""
+        ledger, found = self.path / "shards.jsonl", []
+        for line in ledger.read_text(encoding="utf8").splitlines() if ledger.exists() else ():
+            try:
+                entry = json.loads(line)
+                found.append(Shard(range(*entry["rows"]), entry["sha256"]))
+            except (ValueError, KeyError, TypeError):
+                continue
+        return found
+
+    def holds(self, shard: Shard) -> bool:
+        """Whether the values of a shard are those that were written."""
+        digest = hashlib.sha256()
+        for name in sorted(self.layouts):
+            start, end = self.place(name, shard.rows)
+            if not self.file(name).exists():
+                return False
+            with self.file(name).open("rb") as stream:
+                stream.seek(start)
+                while start < end and (piece := stream.read(min(end - start, 2**20))):
+                    digest.update(piece)
+                    start += len(piece)
+        return digest.hexdigest() == shard.digest
 
 
 class SignalStore:
-    """Reads a store by memory map.
+    """Reads a store by memory map, once every value is found to be what was written.
 
     Args:
-        path: The store's file.
-        teacher: Fingerprint that the store must carry, if given.
+        path: The store.
 
     Raises:
-        ModelError: If the store is of another format or another teacher.
+        DamagedStoreError: If it is not whole.
     """
 
-    def __init__(self, path: Path, teacher: str | None = None) -> None:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != str(FORMAT):
-                raise ModelError(
-                    f"signals of format {metadata.get('format')}, not {FORMAT}",
-                    where=str(path),
-                    fix="delete the file; it is computed anew",
-                )
-            if teacher is not None and metadata.get("teacher") != teacher:
-                raise ModelError(
-                    "signals of another teacher", where=str(path), fix="delete the file"
-                )
-            self._tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-        self._request = _request(json.loads(metadata["request"]))
-        self._rows = {bytes(key): row for row, key in enumerate(self._tensors["keys"].numpy())}
-        self._axes = {name: tuple(axes) for name, axes in json.loads(metadata["axes"]).items()}
-        self._starts = {axes: self._starts_along(axes) for axes in set(self._axes.values())}
+    def __init__(self, path: Path) -> None:
+        files = StoreFiles(path)
+        shards = files.shards()
+        covered = {row for shard in shards for row in shard.rows}
+        if len(covered) < files.count or not all(map(files.holds, shards)):
+            raise DamagedStoreError("values are missing or are not those that were written")
+        self.files = files
+        self._rows = {bytes(key): row for row, key in enumerate(files.index["keys"].numpy())}
+        self._values = {name: self._mapped(name) for name in files.layouts}
 
     def rows_of(self, keys: Sequence[bytes]) -> list[int]:
         """Return where each row is stored.
@@ -175,27 +185,32 @@ class SignalStore:
     def gather(self, rows: Sequence[int]) -> dict[str, Any]:
         """Return the signals of a batch as `signals.assembled` does, padded with zeros."""
         index = torch.as_tensor(rows)
-        padded = {name: self._padded(name, index) for name in self._axes}
-        return assembled(padded, self._request)
+        padded = {name: self._padded(name, index) for name in self._values}
+        return assembled(padded, self.files.request)
 
-    def _starts_along(self, axes: tuple[str, ...]) -> Tensor:
-        """Return where each row begins in the signals that lie along these axes."""
-        counts = torch.stack([self._tensors[f"lengths/{axis}"] for axis in axes]).prod(0)
-        return counts.cumsum(0) - counts
+    def _mapped(self, name: str) -> Tensor:
+        layout = self.files.layouts[name]
+        tokens = int(self.files.bounds[layout.axes][-1])
+        flat = torch.from_file(
+            str(self.files.file(name)),
+            shared=False,
+            size=tokens * layout.numbers,
+            dtype=layout.kind,
+        )
+        return flat.view(tokens, *layout.shape)
 
     def _padded(self, name: str, rows: Tensor) -> Tensor:
-        axes = self._axes[name]
+        axes, values = self.files.layouts[name].axes, self._values[name]
         within = torch.zeros(len(rows), *[1] * len(axes), dtype=torch.long)
         real = torch.ones_like(within, dtype=torch.bool)
         for depth, axis in enumerate(axes, start=1):
-            count = self._tensors[f"lengths/{axis}"][rows].view(-1, *[1] * len(axes))
+            count = self.files.index[f"lengths/{axis}"][rows].view(-1, *[1] * len(axes))
             column = torch.arange(int(count.max())).view(-1, *[1] * (len(axes) - depth))
             within = within * count + column
             real = real & (column < count)
-        starts = self._starts[axes][rows].view(-1, *[1] * len(axes))
-        values = self._tensors[name][torch.where(real, starts + within, 0)]
-        gathered: Tensor = values * real.view(*real.shape, *[1] * (values.dim() - real.dim()))
-        return gathered
+        starts = self.files.bounds[axes][rows].view(-1, *[1] * len(axes))
+        gathered = values[torch.where(real, starts + within, 0)]
+        return gathered * real.view(*real.shape, *[1] * (values.dim() - 1))
 
 
 def _request(stored: Mapping[str, Any]) -> SignalRequest:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from kdsearch.spec.signals import SMALL_VOCABULARY
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FLOOR = -30.0
 """Log of the least tail mass: below it a float32 probability no longer counts."""
-
-SMALL_VOCABULARY = 2**16
-"""Up to it, entries are stored in 16 bits, shifted to be signed."""
 
 
 def pack(logits: Tensor, k: int, temperatures: Sequence[float]) -> dict[str, Tensor]:
@@ -30,7 +29,8 @@ def pack(logits: Tensor, k: int, temperatures: Sequence[float]) -> dict[str, Ten
         temperatures: At which the tail's mass is kept.
 
     Returns:
-        `top_values` (tokens, k) float16, logits minus the largest; `top_ids` (tokens, k);
+        `top_values` (tokens, k) float16, logits minus the largest; `top_ids` (tokens, k), in 16
+        bits, shifted to be signed, where the vocabulary is small;
         `top_tails` (tokens, temperatures) float32, log of the mass left out. Float16 logits
         themselves would overflow or round away what tells them apart.
     """

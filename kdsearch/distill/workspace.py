@@ -33,6 +33,7 @@ from kdsearch.splits import Assigned, assign, load_examples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kdsearch.distill.sources import Source
     from kdsearch.plugin import Example, Prediction
     from kdsearch.spec.models import Settings
 
@@ -52,6 +53,8 @@ class Workspace:
         self.manifest = json.loads((run / "manifest.json").read_text(encoding="utf8"))
         self.host = Host(Path(file) for file in self.manifest["plugin_files"])
         self.spec = load_spec(run / "spec.yaml", self.host)
+        self.source: Source | None = None
+        """Of the teacher's signals, once a trial of this process has opened it."""
         self._rows: dict[tuple[Any, ...], Rows] = {}
 
     @property
@@ -62,7 +65,13 @@ class Workspace:
     @property
     def signal_folder(self) -> Path:
         """Where the teacher's signals lie."""
-        return self.teacher_root / "signals"
+        shared = self.spec.cache.path
+        return Path(shared) if shared else self.teacher_root / "signals"
+
+    @property
+    def signal_note(self) -> Path:
+        """Where the teacher's job notes how trials get its signals."""
+        return self.teacher_root / "signals.json"
 
     @property
     def ladder_folder(self) -> Path:
@@ -245,7 +254,9 @@ class Workspace:
     def signal_request(self) -> SignalRequest:
         """All that the losses of the spec ask of the teacher."""
         depths = (self._depth(Size(**size)) for size in self.manifest["sizes"])
-        request = stage_request(self.spec.stage, self.parts.losses, self.teacher_facts, depths)
+        request = stage_request(
+            self.spec.stage, self.parts.losses, self.teacher_facts, depths, self.spec.cache
+        )
         return replace(request, tokens=self.teacher_ids)
 
     def _depth(self, size: Size) -> int:

@@ -48,6 +48,8 @@ class SignalRequest:
     tokens: tuple[int, ...] | None = None
     """The entries of the teacher's vocabulary that students have, by theirs; all unless given. The
     logits of others are dropped: what the teacher says is taken among what a student can say."""
+    half: bool = False
+    """Whether signals of layers are float16 instead of float32."""
 
     def __bool__(self) -> bool:
         return self.top_logits or bool(self.layers)

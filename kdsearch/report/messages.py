@@ -55,7 +55,7 @@ class ProgressGate:
         event = record.event
         if isinstance(event, TrialStarted):
             self._told[trial_name(event)] = (record.time, 0)
-        if not isinstance(event, TrialProgress):
+        if not isinstance(event, TrialProgress) or event.note is not None:
             return True
         name = trial_name(event)
         quarter = 4 * event.step // event.total_steps if event.total_steps else 0
@@ -133,10 +133,28 @@ def _teacher_ready(event: TeacherReady) -> str:
     if "p_value" in chance:
         known.append(f"p {numbers.probability(chance['p_value'])}")
     text += f" ({', '.join(known)})" if known else ""
-    return text if event.informative else f"{text}; not above guessing"
+    text = text if event.informative else f"{text}; not above guessing"
+    return f"{text}\n       signals {_signals(event.signals)}" if event.signals else text
+
+
+def _signals(signals: Mapping[str, Any]) -> str:
+    """Say how trials get the teacher's signals, and why."""
+    size, most = (numbers.size(signals[key]) for key in ("bytes", "max_bytes"))
+    if signals["mode"] == "online":
+        why = f", more than cache.max_bytes ({most})" if signals["asked"] == "auto" else ""
+        return f"online, by the teacher beside each student: stored they would take {size}{why}"
+    text = f"cached: {size} for {signals['rows']:,} rows"
+    if not signals["computed"]:
+        return f"{text}, all computed by an earlier run"
+    if signals["damaged"]:
+        text += f"; {signals['damaged']:,} were damaged and are computed anew"
+    earlier = signals["rows"] - signals["computed"]
+    return f"{text}; {earlier:,} were computed before" if earlier else text
 
 
 def _progress(event: TrialProgress) -> str:
+    if event.note is not None:
+        return f"{trial_name(event)}  {event.note}"
     text = f"{trial_name(event)}  step {event.step}/{event.total_steps}"
     if event.losses:
         text += f"  loss {event.losses.get('loss', sum(event.losses.values())):.3g}"

@@ -62,6 +62,15 @@ def flops(value: float) -> str:
     return f"{value:.1e}".replace("e+", "e").replace("e0", "e") if value else "0"
 
 
+def size(count: float) -> str:
+    """Return bytes in decimal units: 812 B, 3.1 MB, 24 GB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 9.95 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
 def clock(seconds: float) -> str:
     """Return a time as 02:05, or 1:02:05 from an hour on."""
     minutes, rest = divmod(int(max(0.0, seconds)), 60)

@@ -49,7 +49,7 @@ class Totals(NamedTuple):
 
     training: float
     teacher: float
-    """Fine-tuning and signals."""
+    """Fine-tuning and signals, stored or beside a student."""
     evaluation: float
     """The teacher's and the students' answers on dev and confirm, and what audits asked."""
     ablation: float
@@ -75,6 +75,7 @@ class Ledger:
         self._evaluation: dict[str, float] = {}
         self._teacher: Mapping[str, float] = {}
         self._ablated: set[str] = set()
+        self._beside: dict[str, float] = {}
 
     def apply(self, event: Event) -> None:
         """Enter what an event says; a trial's later event replaces its earlier one."""
@@ -111,7 +112,9 @@ class Ledger:
         ablation = sum(spent[trial] for trial in self._ablated)
         return Totals(
             training=sum(spent.values()) - ablation,
-            teacher=self._teacher.get("fine_tune", 0.0) + self._teacher.get("signals", 0.0),
+            teacher=self._teacher.get("fine_tune", 0.0)
+            + self._teacher.get("signals", 0.0)
+            + sum(self._beside.values()),
             evaluation=self._teacher.get("evaluation", 0.0) + sum(self._evaluation.values()),
             ablation=ablation,
             share_of_grid=planned / self.grid if self.grid else 0.0,
@@ -123,6 +126,7 @@ class Ledger:
             self._training[trial] = event.flops["training"]
         if "evaluation" in event.flops:
             self._evaluation[trial] = event.flops["evaluation"]
+        self._beside[trial] = event.flops.get("teacher", 0.0)
         planned = self.trial_flops.get(self._sizes[trial], 0.0)
         if isinstance(event, TrialFinished):
             self._share_done[trial] = 1.0

@@ -373,6 +373,7 @@ class Director:
                 informative=chance.informative,
                 flops=result["flops"],
                 cut=result.get("cut", {}),
+                signals=result.get("signals", {}),
             )
         )
 

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from kdsearch.spec.base import Open, Strict
+from kdsearch.spec.cache import Cache
 from kdsearch.spec.objective import LossTerm, options_of
 from kdsearch.spec.space import Configuration, Sampler, Space
 
@@ -347,6 +348,7 @@ class SearchSpec(Strict):
     without each, with the same configuration and seeds, and compared on dev."""
     prompt: PromptFormat = PromptFormat()
     evaluation: Evaluation = Evaluation()
+    cache: Cache = Cache()
     resources: Resources = Resources()
 
     @property

@@ -118,6 +118,7 @@ class _Resolver:
         self._check_balance()
         self._check_edges(losses)
         self._check_grid()
+        self._check_temperatures(losses)
         self._give_up()
         needs = self._check_drawn(losses, domain)
         self._give_up()
@@ -231,6 +232,20 @@ class _Resolver:
                     trail,
                     f"{path}: an interval has no grid to walk: use choice, or another "
                     "search.sampler",
+                )
+
+    def _check_temperatures(self, losses: Mapping[str, Loss]) -> None:
+        """Refuse temperatures from an interval where the tails of kept logits are stored."""
+        if self.spec.cache.top_k is None:
+            return
+        for name, loss in losses.items():
+            space = self.spec.stage.losses[name].rest.get("temperature")
+            if Signal.TOP_LOGITS in loss.needs and isinstance(space, Uniform | LogUniform):
+                self._add(
+                    self.origin.rename((*STAGE, "losses", name, "temperature")),
+                    f"losses.{name}.temperature: cache.top_k keeps the mass of the other logits at "
+                    "known temperatures, and an interval has none: use choice, or leave "
+                    "cache.top_k out",
                 )
 
     def _at_edges(self, model: type[BaseModel], values: Mapping[str, Any], prefix: Trail) -> None:

@@ -8,7 +8,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from kdsearch.distill.capture import capture
 from kdsearch.distill.data import Rows, encode
+from kdsearch.distill.store import SignalStore
 from kdsearch.distill.students import byte_tokenizer, random_model
 from kdsearch.facts import ModelFacts, facts_of_config
 from kdsearch.plugin import Answer, Example, Options, Prompt, Scores, Use
@@ -113,6 +115,14 @@ def tiny_causal() -> Callable[..., Built]:
 @pytest.fixture(scope="session")
 def tiny() -> Callable[..., Built]:
     return build
+
+
+@pytest.fixture(scope="session")
+def stored() -> Callable[..., SignalStore]:
+    """Return what computes and opens a store: of a folder, a teacher, rows and a request."""
+    return lambda folder, model, rows, request: SignalStore(
+        capture(folder, "teacher", rows, request, lambda: model).path
+    )
 
 
 @pytest.fixture(scope="session")

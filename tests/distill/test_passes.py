@@ -11,11 +11,12 @@ from kdsearch.distill.data import encode
 from kdsearch.distill.evaluate import predict
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.passes import collate, forward, source_mask
-from kdsearch.distill.store import teacher_pass
 from kdsearch.plugin import LayerSignal, Signal, SignalRequest
 from kdsearch.spec.models import PromptFormat
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kdsearch.plugin import LossInputs
 
 SOURCES, TARGETS = [[5, 6, 7, 8], [9], [4, 3]], [[10, 1], [11, 12, 1], [1]]
@@ -82,17 +83,20 @@ def test_causal_prompts_end_open_and_answers_begin_with_a_space(sums: Any, token
     assert tokenizer.decode(rows.targets[0]) == " 3</s>"
 
 
-def test_causal_signals_are_the_teachers(tiny_causal: Any, sums: Any, tokenizer: Any) -> None:
-    model = tiny_causal(16).model
+def test_causal_signals_are_the_teachers(
+    tiny_causal: Any, sums: Any, tokenizer: Any, stored: Any, tmp_path: Path
+) -> None:
+    model = tiny_causal(16).model.eval()
     examples = sums.load(None)[:9]
     rows = encode(examples, sums, None, tokenizer, PromptFormat(), causal=True)
-    states = LayerSignal(Signal.HIDDEN_STATES, "decoder", 2)
-    signals = teacher_pass(model, rows, SignalRequest(True, layers=(states,)), batch_size=4)
+    states = LayerSignal(Signal.HIDDEN_STATES, "decoder", 1)
+    store = stored(tmp_path, model, rows, SignalRequest(True, layers=(states,)))
+    signals = store.gather(store.rows_of(rows.keys()))
     with torch.inference_mode():
-        singles = [
-            forward(model, collate([source], [target], 0, causal=True)).logits[0]
-            for source, target in zip(rows.sources, rows.targets, strict=True)
-        ]
-    torch.testing.assert_close(
-        signals["top_logits"].values, torch.cat(singles), atol=1e-5, rtol=1e-5
-    )
+        for row, (source, target) in enumerate(zip(rows.sources, rows.targets, strict=True)):
+            alone = forward(model, collate([source], [target], 0, causal=True), states=True)
+            count = len(target)
+            logits = signals["top_logits"]["logits"][row, :count]
+            torch.testing.assert_close(logits, alone.logits[0], atol=1e-5, rtol=1e-5)
+            found = signals["hidden_states"]["decoder"][1][row, :count]
+            torch.testing.assert_close(found, alone.states["decoder"][1][0], atol=1e-5, rtol=1e-5)

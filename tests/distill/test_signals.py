@@ -9,7 +9,6 @@ import torch
 from kdsearch.distill import signals
 from kdsearch.distill.passes import Pass, collate, forward
 from kdsearch.distill.signals import Axis, Told, teacher_signals
-from kdsearch.distill.store import SignalStore, build_store
 from kdsearch.plugin import LayerSignal, Signal, SignalRequest
 
 if TYPE_CHECKING:
@@ -27,14 +26,13 @@ def similarities(said: Pass, stack: str, layer: int) -> Told:
 
 
 def test_signals_of_pairs_of_tokens_are_stored_and_gathered(
-    tiny: Any, rows: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Any, rows: Any, stored: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(signals.LAYER_KINDS, Signal.ATTENTION_RELATIONS, similarities)
     model = tiny(12, seed=5).model.eval()
-    model.save_pretrained(tmp_path / "teacher")
     states = LayerSignal(Signal.HIDDEN_STATES, "decoder", 1)
     request = SignalRequest(layers=(states, PAIRS))
-    store = SignalStore(build_store(tmp_path, tmp_path / "teacher", model, rows, request))
+    store = stored(tmp_path, model, rows, request)
     taken = [3, 50, 99, 0]
     gathered = store.gather(store.rows_of([rows.keys()[row] for row in taken]))
     found = gathered["attention_relations"]["decoder"][1]

@@ -13,7 +13,7 @@ from kdsearch.distill.data import Collator
 from kdsearch.distill.divergences import forward_kl
 from kdsearch.distill.losses import SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
-from kdsearch.distill.store import SignalStore, build_store
+from kdsearch.distill.sources import CachedSignals
 from kdsearch.distill.top_logits import entries, log_probabilities, pack
 from kdsearch.plugin import Shapes, SignalRequest
 from kdsearch.plugin.builtin import SoftLabelsConfig
@@ -103,22 +103,20 @@ def test_entries_survive_their_storage(vocabulary: int) -> None:
 
 
 def test_a_store_of_kept_logits_trains_nearly_as_the_whole(
-    tiny: Any, rows: Any, tmp_path: Path
+    tiny: Any, rows: Any, stored: Any, tmp_path: Path
 ) -> None:
     teacher, facts = tiny(12, seed=5)
-    teacher.save_pretrained(tmp_path / "teacher")
     losses = []
     for k in (None, 240):
         request = SignalRequest(True, (1.0, 2.0), top_k=k)
-        path = build_store(tmp_path / str(k), tmp_path / "teacher", teacher, rows, request)
-        store = SignalStore(path)
+        store = stored(tmp_path, teacher, rows, request)
         term = SoftLabels(SoftLabelsConfig(temperature=2), Shapes(facts, (facts,)))
         model = DistillationModel(tiny(8, seed=1).model, {"soft_labels": Term(term, 1.0)})
         taken = [
             {"input_ids": rows.sources[row], "labels": rows.targets[row], "signal_row": at}
             for row, at in enumerate(store.rows_of(rows.keys()))
         ]
-        batch = Collator(0, store)(taken[:20])
+        batch = Collator(0, CachedSignals(store))(taken[:20])
         counts = {"target_tokens": (batch["labels"] != -100).sum()}
         losses.append(model(**batch, window_counts=counts)["loss"].item())
     whole, kept = losses

@@ -11,7 +11,7 @@ from transformers import AutoModelForSeq2SeqLM
 from kdsearch.distill.data import Collator
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
-from kdsearch.distill.store import SignalStore, build_store
+from kdsearch.distill.sources import CachedSignals
 from kdsearch.distill.trainer import (
     DistillationTrainer,
     NonFiniteLossError,
@@ -28,13 +28,11 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: Any, tiny: Any, rows: Any) -> SignalStore:
+def store(tmp_path_factory: Any, tiny: Any, rows: Any, stored: Any) -> CachedSignals:
     folder = tmp_path_factory.mktemp("signals")
-    teacher = tiny(12, seed=5).model
-    teacher.save_pretrained(folder / "teacher")
     layers = [LayerSignal(Signal.HIDDEN_STATES, stack, 2) for stack in ("decoder", "encoder")]
     request = SignalRequest(True, layers=tuple(layers))
-    return SignalStore(build_store(folder, folder / "teacher", teacher, rows, request))
+    return CachedSignals(stored(folder, tiny(12, seed=5).model, rows, request))
 
 
 def objective(tiny: Any, *, width: int = 8) -> DistillationModel:
@@ -54,13 +52,13 @@ def objective(tiny: Any, *, width: int = 8) -> DistillationModel:
 def fit(
     model: DistillationModel,
     rows: Any,
-    store: SignalStore,
+    store: CachedSignals,
     folder: Path,
     report_steps: range = range(1, 100),
     **budget: Any,
 ) -> list[Any]:
     told: list[Any] = []
-    table = rows.table(signal_row=store.rows_of(rows.keys()))
+    table = rows.table(**store.columns(rows))
     training = Training(**{"learning_rate": 1e-2, "batch_size": 8, "max_steps": 3, **budget})
     train(
         model,
