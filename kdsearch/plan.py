@@ -265,7 +265,7 @@ def make_plan(
     check_predictions(spec, parts, assigned)
     sizes = sizes_of(spec, parts, teacher, assigned.train if assigned else None)
     depths = (size.layers for size in sizes if size.layers is not None)
-    stage_request(spec.stage, parts.losses, teacher, depths)
+    stage_request(spec.stage, parts.losses, teacher, depths, spec.cache)
     counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
     units, openings = counts, list[Opening]()
     if assigned is not None:
