@@ -24,6 +24,7 @@ from kdsearch.facts import (
 )
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.predictions import check_predictions
+from kdsearch.search.budget import planned_tokens, steps_of
 from kdsearch.search.cost import forward_flops, training_flops
 from kdsearch.search.expectation import Expectation, expect
 from kdsearch.search.ledger import Opening, earlier_openings, reuse_warning
@@ -31,22 +32,23 @@ from kdsearch.search.policy import Rules, SizeCost
 from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
 from kdsearch.search.tpe import STARTUP, require_optuna
 from kdsearch.sizes import sizes_of
-from kdsearch.spec.models import Precision
 from kdsearch.spec.parts import ANSWER_SIGNALS, Parts, resolve_parts
 from kdsearch.spec.signals import stage_request
 from kdsearch.spec.space import Configuration, Sampler, draw
+from kdsearch.spec.training import Precision
 from kdsearch.splits import Divided, Tally, divide, fingerprint, independent, load_examples
 
 if TYPE_CHECKING:
     from kdsearch.plugin.api import Size
     from kdsearch.plugin.host import Host
-    from kdsearch.spec.models import SearchSpec, Settings, Splits, Training
+    from kdsearch.spec.models import SearchSpec, Settings, Splits
+    from kdsearch.spec.training import Training
 
 TYPICAL_DISAGREEMENT = DISAGREEMENTS[1]
 """Share of discordant items by which a margin is called unsupported."""
 
 PLACEHOLDER = 1000
-"""Items of a split that are not known; the expected cost hardly hangs on them."""
+"""Items of a split that are not known, for an estimate of the cost."""
 
 
 class Counts(NamedTuple):
@@ -139,6 +141,13 @@ class Plan:
         )
 
     @property
+    def steps(self) -> int | None:
+        """Optimiser steps of every trial; None where a budget counts what is not known yet."""
+        each = [steps_of(settings.training, self.counts.train) for settings in self.settings]
+        known = [steps for steps in each if steps is not None]
+        return len(self.sizes) * sum(known) if len(known) == len(each) else None
+
+    @property
     def grid_flops(self) -> float:
         """Training of every configuration and baseline at every size, to the end."""
         return len(self.settings) * sum(cost.flops for cost in self.size_costs)
@@ -195,7 +204,7 @@ class Plan:
             "items": self.counts._asdict(),
             "data": self.tally and self.tally._asdict(),
             "trials": len(self.sizes) * len(self.settings),
-            "steps": len(self.sizes) * sum(each.training.max_steps for each in self.settings),
+            "steps": self.steps,
             "cost": {
                 "exhaustive_grid_flops": grid,
                 "teacher_flops": self.teacher_flops,
@@ -227,9 +236,8 @@ class Plan:
         """Tokens of the longest prompt with the longest answer."""
         return self.spec.prompt.max_tokens + self.parts.domain.max_new_tokens
 
-    def _tokens(self, training: Training) -> int:
-        examples = training.batch_size * training.gradient_accumulation * training.max_steps
-        return examples * self._longest
+    def _tokens(self, training: Training) -> float:
+        return planned_tokens(training, self.counts.train or PLACEHOLDER, self._longest)
 
 
 def make_plan(
@@ -250,7 +258,7 @@ def make_plan(
         but: The planned run's own directory.
 
     Raises:
-        SpecError: If precision or losses do not suit the models.
+        SpecError: If precision, losses or warm-up do not suit models or budget.
         ModelError: If the teacher's folder is none.
         DataError: If the data, or a black box's answers to them, are malformed or too few.
     """
@@ -278,7 +286,7 @@ def make_plan(
         if runs is not None:
             openings = earlier_openings(fingerprint(assigned.confirm), runs, but=but)
     plan = Plan(spec, parts, teacher, sizes, drawn, counts, units, tally, tuple(openings))
-    _check_precision(plan)
+    _check_training(plan)
     return replace(plan, warnings=(*unread, *_warnings(plan)))
 
 
@@ -302,16 +310,25 @@ def teacher_facts(spec: SearchSpec, parts: Parts) -> ModelFacts:
     return facts_of_config(config, head_tied=True)
 
 
-def _check_precision(plan: Plan) -> None:
-    """Refuse fp16 where T5 models train: their activations overflow it."""
-    tuning, family = plan.spec.stage.teachers[0].fine_tune, plan.teacher.family
+def _check_training(plan: Plan) -> None:
+    """Refuse fp16 where T5 models train, and a warm-up that fills its whole budget."""
+    family = plan.teacher.family
     students = getattr(plan.parts.ladder_config, "family", family)
-    for where, precision, trained in (
-        ("teachers.0.fine_tune.precision", tuning and tuning.precision, family),
-        ("train.precision", plan.settings[0].training.precision, students),
-    ):
-        if precision is Precision.FP16 and trained == "t5":
-            raise SpecError("fp16 overflows in T5 models", where=where, fix="use bf16")
+    tuning = plan.spec.stage.teachers[0].fine_tune
+    trained = [("teachers.0.fine_tune", tuning, family)] if tuning else []
+    trained += [("train", settings.training, students) for settings in plan.settings]
+    for where, training, kind in trained:
+        if training.precision is Precision.FP16 and kind == "t5":
+            raise SpecError(
+                "fp16 overflows in T5 models", where=f"{where}.precision", fix="use bf16"
+            )
+        steps = steps_of(training, plan.counts.train)
+        if steps is not None and 1.0 <= training.warmup >= steps:
+            raise SpecError(
+                f"the warm-up of {training.warmup:.0f} steps does not end in a budget of {steps:,}",
+                where=f"{where}.warmup",
+                fix="give fewer steps, or a share of them below 1",
+            )
 
 
 def _divided(spec: SearchSpec, parts: Parts) -> tuple[Divided | None, tuple[str, ...]]:

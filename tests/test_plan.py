@@ -254,3 +254,23 @@ def test_half_precision_is_refused_for_t5(plan: Planner, where: str) -> None:
     with pytest.raises(SpecError, match="fp16 overflows in T5") as caught:
         plan(f"{where}=fp16")
     assert caught.value.where == where
+
+
+def test_epochs_are_planned_in_steps_of_the_data(plan: Planner) -> None:
+    planned = plan("train.max_steps=null", "train.epochs=2", "search.configurations_per_size=1")
+    per_epoch = -(-planned.counts.train // 16)  # type: ignore[operator]  # the data are there
+    assert planned.to_json()["steps"] == 3 * 2 * (2 * per_epoch)
+
+
+def test_a_budget_in_tokens_bounds_the_cost_and_leaves_the_steps_open(plan: Planner) -> None:
+    planned = plan("train.max_steps=null", "train.tokens=5000")
+    size = planned.sizes[0]
+    assert planned.steps is None
+    assert planned.trial_flops(size) == 6 * size.parameters * (5000 + 16 * LONGEST)
+
+
+@pytest.mark.parametrize("where", ["train", "teachers.0.fine_tune"])
+def test_a_warm_up_without_end_is_refused(plan: Planner, where: str) -> None:
+    with pytest.raises(SpecError, match="warm-up of 20 steps does not end") as caught:
+        plan(f"{where}.warmup=20")
+    assert caught.value.where == f"{where}.warmup"

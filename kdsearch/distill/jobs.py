@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from filelock import FileLock
@@ -42,10 +42,14 @@ from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_config, facts_of_folder
 from kdsearch.plugin import Example, Shapes, Signal, Student
+from kdsearch.search.budget import steps_of, window
 from kdsearch.search.graded import paired_figures
-from kdsearch.spec.models import Settings, Training, settings_hash
+from kdsearch.spec.models import Settings, settings_hash
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
 from kdsearch.splits import units_of
+
+if TYPE_CHECKING:
+    from kdsearch.spec.training import Training
 
 Report = Callable[[Mapping[str, Any]], None]
 """Told about progress: `step`, `total_steps`, `losses` and, after an evaluation, dev scores."""
@@ -159,7 +163,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
             **_paired(answers.scores, teacher, dev.examples, workspace.spec.match.retain),
         }
 
-    due = _evaluation_steps(settings.training)
+    due = _evaluation_steps(settings.training, rows)
     evaluations = len(due) + 2
 
     def tell(progress: Mapping[str, Any]) -> None:
@@ -325,7 +329,6 @@ def _fit(
         )
         columns |= source.columns(rows)
     _to_device(model)
-    balanced = training.balance == "group"
     train(
         model,
         rows.table(**columns),
@@ -333,25 +336,31 @@ def _fit(
             model.config.pad_token_id or 0, source, causal=not model.config.is_encoder_decoder
         ),
         training,
+        steps=_steps(training, rows),
         folder=folder,
         seed=job["seed"],
         report=lambda step, total, losses: report(
             {"step": step, "total_steps": total, "losses": dict(losses)}
         ),
-        groups=[example.group for example in rows.examples] if balanced else (),
-        report_steps=_evaluation_steps(training),
+        groups=[example.group for example in rows.examples],
+        report_steps=_evaluation_steps(training, rows),
     )
 
 
-def _evaluation_steps(training: Training) -> list[int]:
+def _steps(training: Training, rows: Rows) -> int:
+    """Return a budget in optimiser steps on rows."""
+    return steps_of(training, len(rows.examples), rows.tokens) or 1
+
+
+def _evaluation_steps(training: Training, rows: Rows) -> list[int]:
     """Return the steps at which dev is answered on the way, the end left out."""
     count = training.evaluations
-    return [training.max_steps * part // count for part in range(1, count)]
+    return [_steps(training, rows) * part // count for part in range(1, count)]
 
 
 def _tokens_trained(rows: Rows, training: Training) -> float:
     """Estimate the tokens that a training budget reads."""
-    examples = training.max_steps * training.batch_size * training.gradient_accumulation
+    examples = _steps(training, rows) * window(training)
     return rows.tokens / len(rows.examples) * examples
 
 

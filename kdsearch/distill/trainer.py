@@ -1,15 +1,14 @@
 """Trains a `DistillationModel` by `transformers.Trainer`.
 
 The Trainer keeps its loop, precision, accumulation and checkpoints. Here it learns four things:
-the counts of the accumulation window, what a checkpoint of student and heads is, how groups are
-balanced, and to report each loss term.
+the counts of the accumulation window, what a checkpoint of student and heads is, an order of rows
+of our own, and to report each loss term.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from torch.utils.data import Sampler, WeightedRandomSampler
 from transformers import (
     PrinterCallback,
     Trainer,
@@ -27,11 +25,16 @@ from transformers import (
     TrainingArguments,
 )
 
+from kdsearch.distill.conditions import training_conditions
 from kdsearch.distill.passes import IGNORED, source_mask
+from kdsearch.distill.sampling import GroupSampler, LengthSampler
 from kdsearch.errors import SpecError
-from kdsearch.spec.models import Precision, Training
+from kdsearch.search.budget import window
+from kdsearch.spec.training import Precision, Schedule, Training
 
 if TYPE_CHECKING:
+    from torch.utils.data import Sampler
+
     from kdsearch.distill.data import Collator
     from kdsearch.distill.module import DistillationModel
 
@@ -39,6 +42,11 @@ SECONDS_BETWEEN_REPORTS = 3.0
 """A stop takes effect at a report."""
 
 HEADS = "loss_heads.safetensors"
+
+SCHEDULES = {schedule: schedule.value for schedule in Schedule} | {
+    Schedule.CONSTANT: "constant_with_warmup"
+}
+"""The Trainer's names; its own `constant` leaves out the warm-up."""
 
 Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called with step, total steps and the mean of each loss term since the last call."""
@@ -53,9 +61,9 @@ class DistillationTrainer(Trainer):
 
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *, groups: Sequence[str | None] = (), **options: Any) -> None:
+    def __init__(self, *, order: Sampler[int] | None = None, **options: Any) -> None:
         super().__init__(**options)
-        self.groups = groups
+        self.order = order
         self._term_sums: dict[str, Tensor] = {}
         self._summed_passes = 0
 
@@ -122,14 +130,8 @@ class DistillationTrainer(Trainer):
         super().log(logs, start_time)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[Any] | None:
-        """Draw each group equally often where groups are given, else let the Trainer choose."""
-        if not self.groups:
-            return super()._get_train_sampler(train_dataset)
-        counts = Counter(self.groups)
-        weights = [1.0 / counts[group] for group in self.groups]
-        generator = torch.Generator()
-        generator.manual_seed(self.args.seed)
-        return WeightedRandomSampler(weights, len(weights), generator=generator)
+        """Return the order of rows that was given, else let the Trainer choose."""
+        return self.order or super()._get_train_sampler(train_dataset)
 
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
@@ -205,6 +207,7 @@ def train(
     collator: Collator,
     training: Training,
     *,
+    steps: int,
     folder: Path,
     seed: int,
     report: Progress,
@@ -217,15 +220,16 @@ def train(
         model: The student with its objective.
         table: Rows with `input_ids`, `labels` and, with signals, `signal_row`.
         collator: Makes batches of rows.
-        training: Budget and optimiser.
+        training: Optimiser, precision and order.
+        steps: The budget in optimiser steps.
         folder: Where the Trainer may write.
         seed: Of the order of examples and of dropout.
         report: Called at the first step, every few seconds, at `report_steps` and at the end.
-        groups: The group of each row, to draw groups equally often.
+        groups: The group of each row, to draw groups equally often where that is asked for.
         report_steps: Steps at which a report is due in any case.
 
     Raises:
-        SpecError: If the precision does not suit model or device.
+        SpecError: If precision or dropout do not suit model or device.
         NonFiniteLossError: If a loss term is NaN or infinite at a report.
     """
     precision = choose_precision(training.precision, model)
@@ -233,9 +237,9 @@ def train(
         output_dir=str(folder),
         per_device_train_batch_size=training.batch_size,
         gradient_accumulation_steps=training.gradient_accumulation,
-        max_steps=training.max_steps,
+        max_steps=steps,
         learning_rate=training.learning_rate,
-        lr_scheduler_type=training.schedule.value,
+        lr_scheduler_type=SCHEDULES[training.schedule],
         warmup_steps=training.warmup,
         weight_decay=training.weight_decay,
         max_grad_norm=training.max_grad_norm,
@@ -257,11 +261,24 @@ def train(
         args=arguments,
         data_collator=collator,
         train_dataset=table,
-        groups=groups,
+        order=_order(training, table, groups, seed),
         callbacks=[_Reporter(report, report_steps)],
     )
     trainer.remove_callback(PrinterCallback)  # standard output is for data
-    trainer.train()
+    with training_conditions(model.student, training):
+        trainer.train()
+
+
+def _order(
+    training: Training, table: Any, groups: Sequence[str | None], seed: int
+) -> Sampler[int] | None:
+    """Return the order of rows that a training asks for; None for a random one."""
+    if training.balance == "group":
+        return GroupSampler(groups, seed)
+    if training.group_by_length:
+        lengths = [len(ids) for ids in table["input_ids"]]
+        return LengthSampler(lengths, window(training), seed)
+    return None
 
 
 def choose_precision(asked: Precision, model: DistillationModel) -> Precision:

@@ -113,7 +113,8 @@ def _trials(plan: Mapping[str, Any]) -> str:
     if (seeds := plan["match"].get("seeds", 1)) > 1:
         each += f", and {seeds - 1} further seeds of a configuration that confirm tests"
     visits = f"{plan['strategy']} visits about {plan['cost']['expected_sizes_visited']:.1f}"
-    return f"{plan['trials']} at most, {plan['steps']:,} steps: {each}; {visits}"
+    steps = "" if plan["steps"] is None else f", {plan['steps']:,} steps"
+    return f"{plan['trials']} at most{steps}: {each}; {visits}"
 
 
 def _ablations(plan: Mapping[str, Any]) -> str:

@@ -12,83 +12,15 @@ import json
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    Field,
-    create_model,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, model_validator
 
 from kdsearch.spec.base import Open, Strict
 from kdsearch.spec.cache import Cache
 from kdsearch.spec.objective import LossTerm, options_of
 from kdsearch.spec.space import Configuration, Sampler, Space
-
-
-class Precision(StrEnum):
-    """The number format of training."""
-
-    AUTO = "auto"
-    FP32 = "fp32"
-    BF16 = "bf16"
-    FP16 = "fp16"
-
-
-class Schedule(StrEnum):
-    """How the learning rate falls after warm-up."""
-
-    LINEAR = "linear"
-    COSINE = "cosine"
-    CONSTANT = "constant"
-
-
-class Training(Strict):
-    """How a model is trained."""
-
-    learning_rate: float = Field(default=1e-3, gt=0.0)
-    """Peak learning rate of AdamW."""
-    batch_size: int = Field(default=8, gt=0)
-    """Examples in one forward pass."""
-    gradient_accumulation: int = Field(default=1, gt=0)
-    """Forward passes before each optimiser step."""
-    max_steps: int = Field(default=1000, gt=0)
-    """Optimiser steps."""
-    schedule: Schedule = Schedule.LINEAR
-    """How the learning rate falls after warm-up."""
-    warmup: float = Field(default=0.1, ge=0.0, lt=1.0)
-    """Share of the steps over which the learning rate rises."""
-    weight_decay: float = Field(default=0.0, ge=0.0)
-    """AdamW's decoupled weight decay."""
-    max_grad_norm: float = Field(default=1.0, gt=0.0)
-    """Gradients are scaled down to this norm."""
-    precision: Precision = Precision.AUTO
-    """bf16 where the device has it, else fp32, under `auto`."""
-    balance: Literal["none", "group"] = "none"
-    """Draw every group of the domain equally often, or every example."""
-    evaluations: int = Field(default=1, gt=0)
-    """How often dev is answered on the way, the end included."""
-
-
-def _searchable(model: type[BaseModel]) -> type[BaseModel]:
-    """Derive a model in which every number may also be a search space."""
-    fields: dict[str, Any] = {}
-    for name, field in model.model_fields.items():
-        numeric = field.annotation in (int, float)
-        fields[name] = (field.annotation, field)
-        if numeric:
-            described = Field(default=field.default, description=field.description)
-            limits = Annotated[field.annotation, *field.metadata]  # type: ignore[name-defined]  # built at run time
-            fields[name] = (limits | Space, described)
-    return create_model(f"Searchable{model.__name__}", __base__=Strict, **fields)
-
-
-if TYPE_CHECKING:
-    SearchableTraining = Strict
-else:
-    SearchableTraining = _searchable(Training)
+from kdsearch.spec.training import SearchableTraining, Training
 
 
 class DomainChoice(Strict):

@@ -13,9 +13,9 @@ from kdsearch.plugin.api import Answer, Signal, Use, configured
 from kdsearch.spec.base import Strict
 from kdsearch.spec.document import Origin
 from kdsearch.spec.faults import faults_of, strictly
-from kdsearch.spec.models import Settings, Training
 from kdsearch.spec.objective import LossTerm, WeightSchedule, counts, options_of
 from kdsearch.spec.space import Configuration, LogUniform, Sampler, Space, Uniform, draw
+from kdsearch.spec.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kdsearch.plugin.api import Domain, Ladder, Loss
     from kdsearch.plugin.host import Host
     from kdsearch.spec.document import Trail
-    from kdsearch.spec.models import SearchSpec
+    from kdsearch.spec.models import SearchSpec, Settings
 
 STAGE: Trail = ("stages", 0)
 

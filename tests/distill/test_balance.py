@@ -14,7 +14,7 @@ from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.trainer import DistillationTrainer, train
 from kdsearch.plugin import LossInputs, Shapes
 from kdsearch.plugin.builtin import AnswerCeConfig
-from kdsearch.spec.models import Training
+from kdsearch.spec.training import Training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,11 +37,13 @@ def objective(tiny: Any, weight: Any = 1.0, *, balanced: bool = True) -> Distill
 
 def fit(model: DistillationModel, rows: Any, folder: Path, **budget: Any) -> list[dict[str, float]]:
     told: list[dict[str, float]] = []
+    training = Training(learning_rate=1e-2, **{"batch_size": 12, "max_steps": 4, **budget})
     train(
         model,
         rows.table(),
         Collator(0),
-        Training(learning_rate=1e-2, **{"batch_size": 12, "max_steps": 4, **budget}),
+        training,
+        steps=training.max_steps or 1,
         folder=folder,
         seed=0,
         report=lambda step, total, losses: told.append(dict(losses)),

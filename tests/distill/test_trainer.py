@@ -11,17 +11,20 @@ from transformers import AutoModelForSeq2SeqLM
 from kdsearch.distill.data import Collator
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
+from kdsearch.distill.sampling import GroupSampler, LengthSampler
 from kdsearch.distill.sources import CachedSignals
 from kdsearch.distill.trainer import (
     DistillationTrainer,
     NonFiniteLossError,
+    _order,
     choose_precision,
     train,
 )
 from kdsearch.errors import SpecError
 from kdsearch.plugin import LayerSignal, LossInputs, Shapes, Signal, SignalRequest
 from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
-from kdsearch.spec.models import Precision, Training
+from kdsearch.search.budget import steps_of
+from kdsearch.spec.training import Precision, Training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,9 +68,11 @@ def fit(
         table,
         Collator(0, store),
         training,
+        steps=steps_of(training, len(table), rows.tokens) or 1,
         folder=folder,
         seed=0,
         report=lambda step, total, losses: told.append((step, total, dict(losses))),
+        groups=[example.group for example in rows.examples],
         report_steps=report_steps,
     )
     return told
@@ -129,33 +134,51 @@ def test_every_training_value_changes_the_student(
 ) -> None:
     def trained(**budget: Any) -> torch.Tensor:
         model = objective(tiny)
-        fit(model, rows, store, tmp_path, **budget)
+        fit(model, rows, store, tmp_path, **{"max_steps": 5, **budget})
         return torch.cat([weights.flatten() for weights in model.parameters()]).detach()
 
     usual = trained()
     assert torch.equal(usual, trained())
-    for change in (
+    assert torch.allclose(usual, trained(gradient_checkpointing=True), atol=1e-5)
+    changes: list[dict[str, Any]] = [
         {"learning_rate": 2e-2},
         {"batch_size": 7},
         {"gradient_accumulation": 2},
         {"max_steps": 4},
+        {"max_steps": None, "epochs": 0.5},
+        {"max_steps": None, "tokens": 500},
+        {"schedule": "cosine"},
+        {"schedule": "inverse_sqrt"},
         {"schedule": "constant"},
         {"warmup": 0.5},
+        {"warmup": 3},
         {"weight_decay": 0.5},
         {"max_grad_norm": 0.01},
+        {"dropout": 0.1},
         {"balance": "group"},
         {"precision": "bf16"},
-    ):
-        if "balance" in change:
-            continue  # the table of this test has no groups; see test_groups_are_drawn_evenly
+    ]
+    for change in changes:
         assert not torch.equal(usual, trained(**change)), change
+    flat = {"schedule": "constant", "warmup": 0}
+    assert not torch.equal(trained(**flat), trained(**flat | {"warmup": 2}))
+    tried = {key for change in changes for key in change} | {
+        "gradient_checkpointing",
+        "group_by_length",  # rows of one length have one order; see below
+    }
+    assert tried == set(Training.model_fields) - {"evaluations"}
 
 
-def test_groups_are_drawn_evenly(tiny: Any, rows: Any, tmp_path: Path) -> None:
-    groups = ["rare"] * 5 + ["common"] * 95
-    trainer = DistillationTrainer(model=objective(tiny), groups=groups)
-    drawn = [groups[row] for row in trainer._get_train_sampler()]  # type: ignore[union-attr]
-    assert 30 < drawn.count("rare") < 70
+def test_rows_are_ordered_as_asked_for(rows: Any) -> None:
+    def order(**asked: Any) -> Any:
+        groups = [example.group for example in rows.examples]
+        return _order(Training(**asked), rows.table(), groups, 0)
+
+    assert order() is None
+    assert isinstance(order(balance="group"), GroupSampler)
+    by_length = order(group_by_length=True, batch_size=4, gradient_accumulation=3)
+    assert isinstance(by_length, LengthSampler)
+    assert by_length.window == 12
 
 
 def test_a_checkpoint_restores_student_and_heads(tiny: Any, tmp_path: Path) -> None:

@@ -1,0 +1,121 @@
+"""How a model is trained, as the spec says it."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+
+from pydantic import AfterValidator, BaseModel, Field, create_model, model_validator
+
+from kdsearch.spec.base import Strict
+from kdsearch.spec.space import Space
+
+BUDGETS = ("max_steps", "epochs", "tokens")
+"""The keys of which one says how long training lasts."""
+
+DEFAULT_STEPS = 1000
+"""The budget of a spec that gives none."""
+
+
+class Precision(StrEnum):
+    """The number format of training."""
+
+    AUTO = "auto"
+    FP32 = "fp32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+
+
+class Schedule(StrEnum):
+    """How the learning rate falls after warm-up."""
+
+    LINEAR = "linear"
+    COSINE = "cosine"
+    INVERSE_SQRT = "inverse_sqrt"
+    CONSTANT = "constant"
+
+
+def _warmup(value: float) -> float:
+    if value >= 1.0 and value != int(value):
+        raise ValueError(f"a share of the steps below 1, or whole steps, not {value}")
+    return value
+
+
+def _consistent(training: Any) -> Any:
+    """Let exactly one budget and one order stand; no budget means the default."""
+    given = [key for key in BUDGETS if getattr(training, key) is not None]
+    if len(given) > 1:
+        raise ValueError(
+            f"give exactly one of {', '.join(BUDGETS)}, not {' and '.join(given)} "
+            "(null takes one back)"
+        )
+    if not given:
+        object.__setattr__(training, "max_steps", DEFAULT_STEPS)
+    if training.group_by_length and training.balance == "group":
+        raise ValueError("group_by_length and balance: group both order the examples: give one")
+    return training
+
+
+class Training(Strict):
+    """How a model is trained."""
+
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    """Peak learning rate of AdamW."""
+    batch_size: int = Field(default=8, gt=0)
+    """Examples in one forward pass."""
+    gradient_accumulation: int = Field(default=1, gt=0)
+    """Forward passes before each optimiser step."""
+    max_steps: int | None = Field(default=None, gt=0)
+    """Optimiser steps; 1000 where no other budget is given either."""
+    epochs: float | None = Field(default=None, gt=0.0)
+    """Instead: how often training goes through all of its examples."""
+    tokens: int | None = Field(default=None, gt=0)
+    """Instead: prompt and answer tokens to train on, padding left out."""
+    schedule: Schedule = Schedule.LINEAR
+    """How the learning rate falls after warm-up."""
+    warmup: Annotated[float, AfterValidator(_warmup)] = Field(default=0.1, ge=0.0)
+    """Over how much the learning rate rises: a share of the steps below 1, or whole steps."""
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    """AdamW's decoupled weight decay."""
+    max_grad_norm: float = Field(default=1.0, gt=0.0)
+    """Gradients are scaled down to this norm."""
+    dropout: float | None = Field(default=None, ge=0.0, lt=1.0)
+    """The model's dropout while it trains; as its configuration has it unless given."""
+    precision: Precision = Precision.AUTO
+    """bf16 where the device has it, else fp32, under `auto`."""
+    gradient_checkpointing: bool = False
+    """Compute activations twice instead of keeping them: less memory, about a third more time."""
+    balance: Literal["none", "group"] = "none"
+    """Draw every group of the domain equally often, or every example."""
+    group_by_length: bool = False
+    """Batch examples of about one length: less padding, a less random order."""
+    evaluations: int = Field(default=1, gt=0)
+    """How often dev is answered on the way, the end included."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Training:
+        return cast("Training", _consistent(self))
+
+
+NUMBERS = (int, float, int | None, float | None)
+
+
+def _searchable(model: type[BaseModel]) -> type[BaseModel]:
+    """Derive a model in which every number may also be a search space."""
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        fields[name] = (field.annotation, field)
+        if field.annotation in NUMBERS:
+            described = Field(default=field.default, description=field.description)
+            limits = Annotated[field.annotation, *field.metadata]  # type: ignore[name-defined]  # built at run time
+            fields[name] = (limits | Space, described)
+    validators: dict[str, Any] = {"_check": model_validator(mode="after")(_consistent)}
+    return create_model(
+        f"Searchable{model.__name__}", __base__=Strict, __validators__=validators, **fields
+    )
+
+
+if TYPE_CHECKING:
+    SearchableTraining = Strict
+else:
+    SearchableTraining = _searchable(Training)
