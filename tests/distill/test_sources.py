@@ -14,7 +14,8 @@ from kdsearch.distill.sources import CachedSignals, OnlineSignals
 from kdsearch.distill.trainer import train
 from kdsearch.plugin import LayerSignal, Shapes, Signal, SignalRequest
 from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
-from kdsearch.spec.models import PromptFormat, Training
+from kdsearch.spec.models import PromptFormat
+from kdsearch.spec.training import Training
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,6 +55,7 @@ def losses(family: Any, rows: Rows, source: Any, folder: Path, steps: int = 50) 
         rows.table(**source.columns(rows)),
         Collator(0, source, causal=not model.config.is_encoder_decoder),
         Training(learning_rate=1e-2, batch_size=8, max_steps=steps),
+        steps=steps,
         folder=folder,
         seed=0,
         report=lambda _, __, losses: told.append(dict(losses)),
