@@ -84,6 +84,29 @@ def test_the_teacher_costs_its_tuning_and_one_pass_for_signals(plan: Planner) ->
     assert alone.teacher_flops == planned.teacher.parameters * LONGEST * tuning
 
 
+def test_signals_are_counted_at_the_longest_prompt_and_answer(plan: Planner) -> None:
+    signals = plan().signals
+    assert signals is not None
+    assert (signals.names, signals.mode) == (("top_logits",), "cached")
+    assert signals.bytes_a_row == 4 * 4 * BYTE_VOCABULARY  # four target tokens in float32
+    assert signals.most_bytes == 109 * signals.bytes_a_row
+    kept = plan("cache.top_k=16", "losses.soft_labels.temperature=2").signals
+    assert kept is not None
+    assert kept.bytes_a_row == 4 * (16 * (2 + 2) + 4)
+
+
+@pytest.mark.parametrize(
+    ("setting", "mode"), [("mode=online", "online"), ("max_bytes=1", "auto"), ("top_k=4", "cached")]
+)
+def test_the_mode_of_signals_is_planned(plan: Planner, setting: str, mode: str) -> None:
+    signals = plan(f"cache.{setting}").to_json()["signals"]
+    assert signals["mode"] == mode
+
+
+def test_answers_alone_need_no_signals(plan: Planner) -> None:
+    assert plan("losses={answer_ce: {}}").to_json()["signals"] is None
+
+
 def test_bisection_is_expected_to_cost_less_than_the_grid(plan: Planner) -> None:
     cost = plan("search.strategy=bisect").to_json()["cost"]
     assert 0 < cost["expected_flops"] < cost["exhaustive_grid_flops"]

@@ -51,6 +51,12 @@ class SignalRequest:
     half: bool = False
     """Whether signals of layers are float16 instead of float32."""
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is asked for, in words: `top_logits`, `hidden_states/decoder/30`."""
+        layers = (f"{wanted.kind.value}/{wanted.stack}/{wanted.layer}" for wanted in self.layers)
+        return ((Signal.TOP_LOGITS.value,) if self.top_logits else ()) + tuple(layers)
+
     def __bool__(self) -> bool:
         return self.top_logits or bool(self.layers)
 

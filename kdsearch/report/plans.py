@@ -88,6 +88,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines += [("trials", _trials(plan)), ("cost", _cost(plan["cost"]))]
     if plan.get("ablate"):
         lines.append(("ablation", _ablations(plan)))
+    lines += [("signals", _signals(plan["signals"]))] if plan.get("signals") else []
     lines += [("data", rows.data_line(plan["data"]))] if plan.get("data") else []
     lines += [("train", f"{numbers.known(plan['splits']['train'])} items")]
     lines += [(split, _margins(plan, split)) for split in ("dev", "confirm")]
@@ -131,6 +132,22 @@ def _cost(cost: Mapping[str, float]) -> str:
         f"about {numbers.percent(cost['expected_share_of_grid'])} of the exhaustive grid's "
         f"{numbers.flops(cost['exhaustive_grid_flops'])} training FLOPs; beside it teacher "
         f"{numbers.flops(cost['teacher_flops'])}"
+    )
+
+
+def _signals(signals: Mapping[str, Any]) -> str:
+    """Say what the teacher tells of each token, where it is kept and how large it may be."""
+    names = ", ".join(signals["names"])
+    if signals["mode"] == "online":
+        return f"{names}: the teacher runs beside each student"
+    row, limit = (numbers.size(signals[key]) for key in ("bytes_a_row", "max_bytes"))
+    most = signals["most_bytes"]
+    known = f"at most {row} a row" if most is None else f"at most {numbers.size(most)}"
+    if signals["mode"] == "cached":
+        return f"{names}: computed once and stored, {known}"
+    return (
+        f"{names}: stored, {known}, or computed beside each student if that is more than "
+        f"cache.max_bytes ({limit})"
     )
 
 

@@ -63,3 +63,26 @@ def test_many_configurations_are_counted(plan: dict[str, Any]) -> None:
     lines = plan_lines(plan)
     assert ("c4", "as in the spec") in lines
     assert ("", "and 7 more configurations") in lines
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({}, "top_logits: computed once and stored, at most 7.1 MB"),
+        ({"most_bytes": None}, "computed once and stored, at most 1.7 kB a row"),
+        ({"mode": "online"}, "top_logits: the teacher runs beside each student"),
+        ({"mode": "auto"}, "or computed beside each student if that is more than cache.max_bytes"),
+    ],
+)
+def test_the_plan_says_where_signals_are_kept(
+    plan: dict[str, Any], changes: dict[str, Any], line: str
+) -> None:
+    signals = {
+        "names": ["top_logits"],
+        "mode": "cached",
+        "bytes_a_row": 1700,
+        "most_bytes": 7_100_000,
+        "max_bytes": 20_000_000_000,
+    }
+    lines = dict(plan_lines({**plan, "signals": {**signals, **changes}}))
+    assert line in lines["signals"]

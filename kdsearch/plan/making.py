@@ -1,0 +1,152 @@
+"""A spec resolved into a plan, refused where it cannot work."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdsearch.errors import DataError, SpecError
+from kdsearch.facts import (
+    BYTE_VOCABULARY,
+    ModelFacts,
+    black_box_facts,
+    check_tokenizer,
+    facts_of_config,
+    facts_of_folder,
+    vocabulary_of,
+)
+from kdsearch.plan.plan import Counts, Plan
+from kdsearch.plan.warnings import warnings_of
+from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
+from kdsearch.predictions import check_predictions
+from kdsearch.search.budget import steps_of
+from kdsearch.search.ledger import Opening, earlier_openings
+from kdsearch.search.tpe import require_optuna
+from kdsearch.sizes import sizes_of
+from kdsearch.spec.parts import Parts, resolve_parts
+from kdsearch.spec.signals import stage_request
+from kdsearch.spec.space import Sampler, draw
+from kdsearch.spec.training import Precision
+from kdsearch.splits import Divided, divide, fingerprint, independent, load_examples
+
+if TYPE_CHECKING:
+    from kdsearch.plugin.host import Host
+    from kdsearch.spec.models import SearchSpec, Splits
+
+
+def make_plan(
+    spec: SearchSpec,
+    host: Host,
+    divided: Divided | None = None,
+    *,
+    runs: Path | None = None,
+    but: Path | None = None,
+) -> Plan:
+    """Resolve a spec.
+
+    Args:
+        spec: What to search.
+        host: What is installed.
+        divided: The splits; loaded here where the data are there, unless given.
+        runs: A folder of runs, some of which may have opened the same confirm items.
+        but: The planned run's own directory.
+
+    Raises:
+        SpecError: If precision, losses or warm-up do not suit models or budget.
+        ModelError: If the teacher's folder is none.
+        DataError: If the data, or a black box's answers to them, are malformed or too few.
+    """
+    parts = resolve_parts(spec, host)
+    teacher = teacher_facts(spec, parts)
+    count, seed = spec.search.configurations_per_size, spec.search.seed
+    if (sampler := spec.search.sampler) is Sampler.TPE:
+        require_optuna()
+    drawn = tuple(draw(spec.stage.spaces, index, seed, sampler) for index in range(count))
+    divided, unread = (divided, ()) if divided else _divided(spec, parts)
+    assigned, tally = divided or (None, None)
+    check_predictions(spec, parts, assigned)
+    sizes = sizes_of(spec, parts, teacher, assigned.train if assigned else None)
+    depths = (size.layers for size in sizes if size.layers is not None)
+    request = stage_request(spec.stage, parts.losses, teacher, depths, spec.cache)
+    counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
+    units, openings = counts, list[Opening]()
+    if assigned is not None:
+        dev, confirm = (len(independent(split)) for split in (assigned.dev, assigned.confirm))
+        units = Counts(counts.train, dev, confirm)
+        for split, count in (("dev", dev), ("confirm", confirm)):
+            if count < 2:
+                message = f"{split} is one unit: a paired test needs at least two"
+                raise DataError(message, where=f"domain '{parts.domain.name}'")
+        if runs is not None:
+            openings = earlier_openings(fingerprint(assigned.confirm), runs, but=but)
+    plan = Plan(spec, parts, teacher, sizes, drawn, counts, units, request, tally, tuple(openings))
+    _check_training(plan)
+    return replace(plan, warnings=(*unread, *warnings_of(plan)))
+
+
+def teacher_facts(spec: SearchSpec, parts: Parts) -> ModelFacts:
+    """Return the measures of the teacher: made from scratch, stored, or of a black box.
+
+    Raises:
+        ModelError: If its folder, or its domain's tokenizer, is none.
+    """
+    source = spec.stage.teachers[0]
+    if source.model is not None:
+        facts = facts_of_folder(Path(source.model))
+        check_tokenizer(Path(source.model), facts.vocabulary)
+        return facts
+    own = getattr(parts.domain, "tokenizer", None)
+    vocabulary = vocabulary_of(Path(own(parts.options))) if own else BYTE_VOCABULARY
+    if source.scratch is None:
+        return black_box_facts(vocabulary)
+    measures = ScratchSize(**source.scratch.model_dump(exclude={"family"}))
+    config = scratch_model_config(source.scratch.family, measures, vocabulary)
+    return facts_of_config(config, head_tied=True)
+
+
+def _check_training(plan: Plan) -> None:
+    """Refuse fp16 where T5 models train, and a warm-up that fills its whole budget."""
+    family = plan.teacher.family
+    students = getattr(plan.parts.ladder_config, "family", family)
+    tuning = plan.spec.stage.teachers[0].fine_tune
+    trained = [("teachers.0.fine_tune", tuning, family)] if tuning else []
+    trained += [("train", settings.training, students) for settings in plan.settings]
+    for where, training, kind in trained:
+        if training.precision is Precision.FP16 and kind == "t5":
+            raise SpecError(
+                "fp16 overflows in T5 models", where=f"{where}.precision", fix="use bf16"
+            )
+        steps = steps_of(training, plan.counts.train)
+        if steps is not None and 1.0 <= training.warmup >= steps:
+            raise SpecError(
+                f"the warm-up of {training.warmup:.0f} steps does not end in a budget of {steps:,}",
+                where=f"{where}.warmup",
+                fix="give fewer steps, or a share of them below 1",
+            )
+
+
+def _divided(spec: SearchSpec, parts: Parts) -> tuple[Divided | None, tuple[str, ...]]:
+    """Return the splits, or say why only the spec's own numbers are known."""
+    try:
+        examples = load_examples(parts.domain, parts.options)
+    except DataError as error:
+        if not _absent(error):
+            raise
+        return None, (f"the data are not there, so counts are those of the spec: {error}",)
+    splits, seed = spec.stage.splits, spec.search.seed
+    return divide(examples, splits, seed, domain=parts.domain.name), ()
+
+
+def _asked(splits: Splits) -> Counts:
+    sizes = (splits.train, splits.dev, splits.confirm)
+    return Counts(*(size if isinstance(size, int) else None for size in sizes))
+
+
+def _absent(error: DataError) -> bool:
+    """Whether data are missing, not malformed: the place is a path, no line, and nothing there."""
+    if isinstance(error.__cause__, FileNotFoundError):
+        return True
+    where = error.where
+    return where is not None and not re.search(r":\d+$", where) and not Path(where).exists()
