@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmarks.audit import audit
-from kdsearch.distill import jobs
+from kdsearch.distill import fitting, jobs
 from kdsearch.distill.trainer import train
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmTested, TrialFinished
@@ -227,7 +227,7 @@ def test_a_trial_has_its_seed_and_its_threads(
         seeds.append(seed)
         train(*arguments, seed=seed, **options)
 
-    monkeypatch.setattr(jobs, "train", noted)
+    monkeypatch.setattr(fitting, "train", noted)
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     search(tmp_path / "run", "search.seed=5", "match.seeds=3", "resources.cpus=3")
     assert seeds == [5, 5, 5, 6, 7]  # the teacher, the baseline, and three of one recipe

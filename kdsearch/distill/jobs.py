@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,42 +16,36 @@ import torch
 from filelock import FileLock
 
 from kdsearch.distill.audit import Audit, audited
-from kdsearch.distill.black_box import answer_given, prepare_black_box
-from kdsearch.distill.data import Collator, Rows
+from kdsearch.distill.black_box import answer_given
 from kdsearch.distill.evaluate import (
     Answers,
     answer,
     discordant,
-    predict,
     read_answers,
-    write_predictions,
 )
-from kdsearch.distill.module import DistillationModel, Term
+from kdsearch.distill.fitting import (
+    Report,
+    build_objective,
+    evaluation_steps,
+    fit,
+    to_device,
+    tokens_trained,
+)
 from kdsearch.distill.samples import Samples
-from kdsearch.distill.sources import OnlineSignals, open_source, provide
-from kdsearch.distill.students import (
-    check_fit,
-    count_parameters,
-    load_model,
-    load_tokenizer,
-    random_model,
-)
-from kdsearch.distill.trainer import train
+from kdsearch.distill.sources import OnlineSignals
+from kdsearch.distill.students import count_parameters, load_student
+from kdsearch.distill.teachers import answer_split, prepare_teacher
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
-from kdsearch.facts import facts_of_config, facts_of_folder
-from kdsearch.plugin import Example, Shapes, Signal, Student
-from kdsearch.search.budget import steps_of, window
+from kdsearch.facts import facts_of_folder
+from kdsearch.plugin import Example, Signal
 from kdsearch.search.graded import paired_figures
 from kdsearch.spec.models import Settings, settings_hash
-from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
+from kdsearch.spec.parts import ANSWER_SIGNALS
 from kdsearch.splits import units_of
 
 if TYPE_CHECKING:
-    from kdsearch.spec.training import Training
-
-Report = Callable[[Mapping[str, Any]], None]
-"""Told about progress: `step`, `total_steps`, `losses` and, after an evaluation, dev scores."""
+    from collections.abc import Callable, Mapping, Sequence
 
 
 def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
@@ -87,50 +80,6 @@ def _workspace(run: Path, written: int) -> Workspace:
     return Workspace(run)
 
 
-def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Fine-tune the teacher if asked, store its signals on train and its answers to dev.
-
-    Its answers to train are stored too where a loss reads them.
-    """
-    if workspace.given is not None:
-        return prepare_black_box(workspace, workspace.given)
-    spec = workspace.spec.stage.teachers[0]
-    folder = workspace.teacher_folder
-    compute = workspace.teacher_facts.compute_parameters
-    flops = {"fine_tune": 0.0, "signals": 0.0, "evaluation": 0.0}
-    teacher = _untrained_teacher(workspace)
-    cut = workspace.read_all(teacher)
-    if spec.fine_tune is not None:
-        rows = workspace.rows("train", teacher)
-        objective = _objective(workspace, teacher, {"answer_ce": {"weight": 1.0}})
-        _fit(workspace, objective, rows, spec.fine_tune, job, report, folder.parent / "training")
-        teacher.model.save_pretrained(folder)
-        teacher.tokenizer.save_pretrained(folder)
-        flops["fine_tune"] = 6.0 * compute * _tokens_trained(rows, spec.fine_tune)
-        teacher = _stored(folder)
-    _to_device(teacher.model)
-    if workspace.parts.needs & ANSWER_SIGNALS:
-        rows = workspace.rows("train", teacher)
-        answered = predict(teacher.model, teacher.tokenizer, rows, workspace.parts.domain)
-        write_predictions(workspace.taught_file, answered)
-        flops["signals"] += 2.0 * compute * rows.tokens
-    flops["signals"] += 2.0 * compute * workspace.prepare_ladder(teacher)
-    signals: dict[str, Any] = {}
-    if workspace.signal_request:
-        signals = provide(workspace, lambda: teacher)
-        flops["signals"] += 2.0 * compute * signals.get("tokens", 0)
-    answers = _answer_split(workspace, teacher, "dev", workspace.teacher_root)
-    flops["evaluation"] = 2.0 * compute * workspace.rows("dev", teacher).tokens
-    return {
-        "parameters": count_parameters(teacher.model),
-        "score": answers.mean,
-        "items": len(answers.scores),
-        "cut": cut,
-        "signals": signals,
-        "flops": flops,
-    }
-
-
 def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Train one student and answer dev with it, before and after."""
     started = time.monotonic()
@@ -144,7 +93,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
             f"and built with {count_parameters(student.model)}",
             where=f"ladder {workspace.spec.ladder.kind}",
         )
-    _to_device(student.model)
+    to_device(student.model)
     needs = workspace.needs(settings)
     taught = Signal.TEXT in needs
     rows, dev = workspace.rows("train", student, taught=taught), workspace.rows("dev", student)
@@ -163,7 +112,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
             **_paired(answers.scores, teacher, dev.examples, workspace.spec.match.retain),
         }
 
-    due = _evaluation_steps(settings.training, rows)
+    due = evaluation_steps(settings.training, rows)
     evaluations = len(due) + 2
 
     def tell(progress: Mapping[str, Any]) -> None:
@@ -172,15 +121,15 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         report({**progress, **(judged()[1] if reached else {}), "sample": samples.take()})
 
     untrained = judged()[0].mean
-    model = _objective(workspace, student, settings.losses)
-    _fit(workspace, model, rows, settings.training, job, tell, folder / "training", needs)
+    model = build_objective(workspace, student, settings.losses)
+    fit(workspace, model, rows, settings.training, job, tell, folder / "training", needs)
     answers, scores = judged()
     student.model.save_pretrained(folder / "student")
     student.tokenizer.save_pretrained(folder / "student")
     answers.write(folder / "dev.jsonl")
     facts = facts_of_folder(folder / "student")
     options = rows.option_tokens if Signal.CHOICE_SCORES in needs else 0
-    trained = _tokens_trained(rows, settings.training) * (1.0 + options / rows.tokens)
+    trained = tokens_trained(rows, settings.training) * (1.0 + options / rows.tokens)
     beside = isinstance(workspace.source, OnlineSignals) and bool(needs - ANSWER_SIGNALS)
     teacher_compute = workspace.teacher_facts.compute_parameters if beside else 0
     result = {
@@ -190,7 +139,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         "flops": {
             "training": 6.0 * facts.compute_parameters * trained,
             "evaluation": 2.0 * facts.compute_parameters * dev.tokens * evaluations,
-            "teacher": 2.0 * teacher_compute * _tokens_trained(rows, settings.training),
+            "teacher": 2.0 * teacher_compute * tokens_trained(rows, settings.training),
         },
         "seconds": time.monotonic() - started,
     }
@@ -221,8 +170,7 @@ def audit(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[
     model_folder = workspace.teacher_folder if trial is None else folder / "student"
     reader, compute = None, 0.0
     if trial is not None or workspace.given is None:
-        reader = _stored(model_folder)
-        _to_device(reader.model)
+        reader = load_student(model_folder)
         compute = facts_of_folder(model_folder).compute_parameters
     work = Audit(workspace, folder, reader)
     teacher = None if trial is None else read_answers(root / "dev.jsonl")
@@ -246,127 +194,10 @@ def _paired(
 
 def _confirm_with(workspace: Workspace, model_folder: Path, destination: Path) -> float:
     """Answer confirm with a stored model and return the FLOPs spent."""
-    stored = _stored_on_device(model_folder)
-    _answer_split(workspace, stored, "confirm", destination)
+    stored = load_student(model_folder)
+    answer_split(workspace, stored, "confirm", destination)
     tokens = workspace.rows("confirm", stored).tokens
     return 2.0 * facts_of_folder(model_folder).compute_parameters * tokens
-
-
-def _answer_split(workspace: Workspace, student: Student, split: str, destination: Path) -> Answers:
-    answers = answer(
-        student.model,
-        student.tokenizer,
-        workspace.rows(split, student),
-        workspace.parts.domain,
-        workspace.spec.match.metric,
-    )
-    answers.write(destination / f"{split}.jsonl")
-    return answers
-
-
-def _stored(folder: Path) -> Student:
-    """Return a stored model with its tokenizer."""
-    stored = Student(load_model(folder), load_tokenizer(folder))
-    check_fit(stored.model, stored.tokenizer, folder)
-    return stored
-
-
-def _stored_on_device(folder: Path) -> Student:
-    """Return a stored model with its tokenizer, where it computes."""
-    stored = _stored(folder)
-    _to_device(stored.model)
-    return stored
-
-
-def _untrained_teacher(workspace: Workspace) -> Student:
-    """Return the teacher before fine-tuning: random from its measures, or as stored."""
-    spec = workspace.spec.stage.teachers[0]
-    if spec.model is not None:
-        return _stored(Path(spec.model))
-    tokenizer = workspace.scratch_tokenizer()
-    measures = workspace.teacher_facts.config
-    return Student(random_model(measures, tokenizer, workspace.spec.search.seed), tokenizer)
-
-
-def _objective(
-    workspace: Workspace, student: Student, losses: Mapping[str, Mapping[str, Any]]
-) -> DistillationModel:
-    """Build the loss terms of an objective around a student."""
-    table, head = student.model.get_input_embeddings(), student.model.get_output_embeddings()
-    facts = facts_of_config(student.model.config.to_dict(), head_tied=head.weight is table.weight)
-    shapes = Shapes(facts, (workspace.teacher_facts,))
-    terms, hidden = {}, False
-    for name, given in losses.items():
-        loss = workspace.host.loss(name)
-        config = workspace.loss_config(name, given)
-        balanced = given.get("balance") == "auto"
-        terms[name] = Term(loss.build(config, shapes), given["weight"], balanced)
-        hidden = hidden or Signal.HIDDEN_STATES in needs_of(loss, config)
-    return DistillationModel(student.model, terms, hidden=hidden)
-
-
-def _fit(
-    workspace: Workspace,
-    model: DistillationModel,
-    rows: Rows,
-    training: Training,
-    job: Mapping[str, Any],
-    report: Report,
-    folder: Path,
-    needs: frozenset[Signal] = frozenset(),
-) -> None:
-    """Train a model on rows, with the teacher's signals that its terms need."""
-    source = None
-    columns: dict[str, Any] = {}
-    if Signal.CHOICE_SCORES in needs:
-        columns["choices"] = rows.choices
-        columns["choice_scores"] = workspace.taught_scores(rows)
-    if needs - ANSWER_SIGNALS:
-        source = open_source(
-            workspace,
-            partial(_stored_on_device, workspace.teacher_folder),
-            lambda note: report({"step": 0, "total_steps": 0, "note": note}),
-        )
-        columns |= source.columns(rows)
-    _to_device(model)
-    train(
-        model,
-        rows.table(**columns),
-        Collator(
-            model.config.pad_token_id or 0, source, causal=not model.config.is_encoder_decoder
-        ),
-        training,
-        steps=_steps(training, rows),
-        folder=folder,
-        seed=job["seed"],
-        report=lambda step, total, losses: report(
-            {"step": step, "total_steps": total, "losses": dict(losses)}
-        ),
-        groups=[example.group for example in rows.examples],
-        report_steps=_evaluation_steps(training, rows),
-    )
-
-
-def _steps(training: Training, rows: Rows) -> int:
-    """Return a budget in optimiser steps on rows."""
-    return steps_of(training, len(rows.examples), rows.tokens) or 1
-
-
-def _evaluation_steps(training: Training, rows: Rows) -> list[int]:
-    """Return the steps at which dev is answered on the way, the end left out."""
-    count = training.evaluations
-    return [_steps(training, rows) * part // count for part in range(1, count)]
-
-
-def _tokens_trained(rows: Rows, training: Training) -> float:
-    """Estimate the tokens that a training budget reads."""
-    examples = _steps(training, rows) * window(training)
-    return rows.tokens / len(rows.examples) * examples
-
-
-def _to_device(model: torch.nn.Module) -> None:
-    if torch.cuda.is_available():
-        model.to("cuda")
 
 
 _KINDS: Mapping[str, Callable[[Workspace, Mapping[str, Any], Report], dict[str, Any]]] = {
