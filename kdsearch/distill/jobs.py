@@ -59,7 +59,7 @@ def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
     Raises:
         KdsearchError: If data or models do not fit the spec.
-        NonFiniteLossError: If a loss term is NaN or infinite.
+        NonFiniteLossError: If a loss term or its gradient is NaN or infinite.
     """
     run = Path(job["run"])
     workspace = _workspace(run, (run / "manifest.json").stat().st_mtime_ns)

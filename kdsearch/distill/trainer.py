@@ -28,7 +28,7 @@ from transformers import (
 from kdsearch.distill.conditions import training_conditions
 from kdsearch.distill.passes import IGNORED, source_mask
 from kdsearch.distill.sampling import GroupSampler, LengthSampler
-from kdsearch.errors import SpecError
+from kdsearch.errors import KdsearchError, SpecError
 from kdsearch.search.budget import window
 from kdsearch.spec.training import Precision, Schedule, Training
 
@@ -52,8 +52,8 @@ Progress = Callable[[int, int, Mapping[str, float]], None]
 """Called with step, total steps and the mean of each loss term since the last call."""
 
 
-class NonFiniteLossError(ArithmeticError):
-    """A loss term became NaN or infinite."""
+class NonFiniteLossError(KdsearchError):
+    """A loss term, or the gradient of all of them, became NaN or infinite."""
 
 
 class DistillationTrainer(Trainer):
@@ -64,8 +64,10 @@ class DistillationTrainer(Trainer):
     def __init__(self, *, order: Sampler[int] | None = None, **options: Any) -> None:
         super().__init__(**options)
         self.order = order
-        self._term_sums: dict[str, Tensor] = {}
-        self._summed_passes = 0
+        self._window_terms: dict[str, Tensor] = {}
+        """The terms of the optimiser step under way, as far as it is."""
+        self._term_sums: dict[str, float] = {}
+        self._summed_steps = 0
 
     @property
     def distillation(self) -> DistillationModel:
@@ -108,24 +110,40 @@ class DistillationTrainer(Trainer):
         self.distillation.total_steps = self.state.max_steps
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         for name, value in outputs["terms"].items():
-            self._term_sums[name] = self._term_sums.get(name, 0.0) + value
+            self._window_terms[name] = self._window_terms.get(name, 0.0) + value
         return (loss, outputs) if return_outputs else loss
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the mean of each term since the last log.
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """Close the window before the optimiser sees it, so that no weight takes in a NaN.
 
         Raises:
-            NonFiniteLossError: If a term is NaN or infinite.
+            NonFiniteLossError: If a term, or the gradient of a finite objective, is not finite.
         """
+        norm = super()._get_grad_norm(model, grad_norm)  # type: ignore[no-untyped-call]  # untyped
+        self._close_window(norm)
+        return norm
+
+    def _close_window(self, norm: Any) -> None:
+        """Move the terms of a step off the device, in one transfer, and look at each."""
+        names = list(self._window_terms)
+        seen = [torch.as_tensor(value).double() for value in self._window_terms.values()]
+        if norm is not None and not self.args.fp16:  # whose scaler skips the steps that overflow
+            names.append("")
+            seen.append(torch.as_tensor(norm, device=seen[0].device).double())
+        self._window_terms = {}
+        for name, value in zip(names, torch.stack(seen).tolist(), strict=True):
+            if not math.isfinite(value):
+                raise _not_finite(name, value, self.state.global_step + 1)
+            if name:
+                self._term_sums[name] = self._term_sums.get(name, 0.0) + value
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the mean of each term since the last log."""
         if "loss" in logs:
-            steps = self.state.global_step - self._summed_passes
-            self._summed_passes = self.state.global_step
+            steps = self.state.global_step - self._summed_steps
+            self._summed_steps = self.state.global_step
             for name, total in self._term_sums.items():
-                logs[f"loss_{name}"] = float(total) / max(1, steps)
-                value = logs[f"loss_{name}"]
-                if not math.isfinite(value):
-                    step = self.state.global_step
-                    raise NonFiniteLossError(f"loss term {name} is {value} by step {step}")
+                logs[f"loss_{name}"] = total / max(1, steps)
             self._term_sums = {}
         super().log(logs, start_time)
 
@@ -165,6 +183,19 @@ class DistillationTrainer(Trainer):
     def _load_best_model(self) -> None:
         """Load the best checkpoint's student and heads."""
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+
+
+def _not_finite(term: str, value: float, step: int) -> NonFiniteLossError:
+    """Say which term of a step is not finite; without a name, it is the gradient."""
+    if not term:
+        return NonFiniteLossError(
+            f"the gradient is {value} at step {step}, although every loss is finite",
+            fix="a loss has no derivative there: lower train.learning_rate or leave losses out",
+        )
+    return NonFiniteLossError(
+        f"loss term {term} is {value} at step {step}",
+        fix=f"lower train.learning_rate, or leave out losses.{term}",
+    )
 
 
 class _Reporter(TrainerCallback):
@@ -230,7 +261,7 @@ def train(
 
     Raises:
         SpecError: If precision or dropout do not suit model or device.
-        NonFiniteLossError: If a loss term is NaN or infinite at a report.
+        NonFiniteLossError: If a loss term or the gradient is NaN or infinite.
     """
     precision = choose_precision(training.precision, model)
     arguments = TrainingArguments(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -94,41 +95,74 @@ def test_an_existing_run_directory_is_never_overwritten(
     assert (folder / "journal.jsonl").read_bytes() == before
 
 
-DEADLY = """
+LOSS = """
 import os, signal
 from pathlib import Path
 from kdsearch.plugin import API, Options, hookimpl
 
 KDSEARCH_API = API
 
-class Deadly:
-    name, version, Config, needs = "deadly", "1", Options, ()
+class Loss:
+    name, version, Config, needs = "{name}", "1", Options, ()
 
     def build(self, config, shapes):
         import torch
 
-        class Once(torch.nn.Module):
+        class Module(torch.nn.Module):
             def forward(self, inputs):
-                seen = Path(__file__).with_suffix(".seen")
-                if not seen.exists():
-                    seen.touch()
-                    os.kill(os.getpid(), signal.SIGKILL)
-                return 0.0 * inputs.student_logits.sum()
+                zero = 0.0 * inputs.student_logits.sum()
+{body}
+                return zero
 
-        return Once()
+        return Module()
 
 @hookimpl
 def kdsearch_losses():
-    return [Deadly()]
+    return [Loss()]
 """
+
+
+def with_loss(file: Path, name: str, *body: str) -> list[object]:
+    """Write a plugin with a loss of 0, and return the options that train with it.
+
+    Args:
+        file: Of the plugin.
+        name: Of the loss.
+        body: What a forward pass does first, with `inputs` and `zero`.
+    """
+    lines = "\n".join(f"                {line}" for line in body)
+    file.write_text(LOSS.format(name=name, body=lines))
+    return ["--plugin", file, "--set", f"losses.{name}={{weight: 1}}"]
+
+
+def test_a_loss_that_turns_to_nan_fails_its_trials_by_name(
+    kd: Callable[..., Any], toy_spec: Path, toy_plugin: Path, tmp_path: Path
+) -> None:
+    sizes = "ladder.sizes={small: {d_model: 16, d_ff: 32, layers: 1, heads: 2}}"
+    options = with_loss(tmp_path / "late.py", "late", "if inputs.step == 2: zero = zero / 0.0")
+    options += ["--set", sizes, "--plugin", toy_plugin, "--run-dir", tmp_path / "run", "--force"]
+    ended = kd("run", toy_spec, *options, "--display", "plain")
+    assert ended.exit_code == 4, ended.stderr
+    for index in range(2):
+        told = rf"small-c{index}-s0  failed: loss term late is nan at step 3 \(lower .*losses.late"
+        assert re.search(told, ended.stderr), ended.stderr
+    assert "2 failed" in ended.stdout
+
+
+DEATH = (
+    "seen = Path(__file__).with_suffix('.seen')",
+    "if not seen.exists():",
+    "    seen.touch()",
+    "    os.kill(os.getpid(), signal.SIGKILL)",
+)
+"""Of the first worker that comes to it."""
 
 
 def test_a_killed_worker_is_replaced_and_a_terminated_search_says_how_to_go_on(
     begin: Callable[..., Any], search: list[object], tmp_path: Path
 ) -> None:
     plugin, folder = tmp_path / "deadly.py", tmp_path / "ended"
-    plugin.write_text(DEADLY)
-    options = ["--plugin", plugin, "--set", "losses.deadly={weight: 1}", "--run-dir", folder]
+    options = [*with_loss(plugin, "deadly", *DEATH), "--run-dir", folder]
     driver = begin(*search, *options)
     told = []
     for line in driver.stderr:

@@ -27,6 +27,7 @@ from kdsearch.search.budget import steps_of
 from kdsearch.spec.training import Precision, Training
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -203,16 +204,34 @@ def test_a_checkpoint_is_a_plain_student(tiny: Any, rows: Any, tmp_path: Path) -
     assert torch.equal(plain(**batch).logits, model.student(**batch).logits)
 
 
-def test_a_loss_that_is_not_finite_is_named(
-    tiny: Any, rows: Any, store: Any, tmp_path: Path
-) -> None:
-    class Broken(torch.nn.Module):
-        def forward(self, inputs: LossInputs) -> torch.Tensor:
-            return inputs.student_logits.sum() * float("nan")
+class Late(torch.nn.Module):
+    """Is 0 up to its step, and from then on what is made of 0."""
 
-    model = DistillationModel(tiny(8).model, {"broken": Term(Broken(), 1.0)})
-    with pytest.raises(NonFiniteLossError, match="broken is nan by step 1"):
-        fit(model, rows, store, tmp_path)
+    def __init__(self, step: int, made: Callable[[torch.Tensor], torch.Tensor]) -> None:
+        super().__init__()
+        self.step, self.made = step, made
+
+    def forward(self, inputs: LossInputs) -> torch.Tensor:
+        zero = 0.0 * inputs.student_logits.sum()
+        return self.made(zero) if inputs.step + 1 >= self.step else zero
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        (lambda zero: zero / 0.0, r"loss term late is nan at step 3 \(.*leave out losses.late"),
+        (lambda zero: (zero + 1.0) / 0.0, "loss term late is inf at step 3"),
+        (torch.sqrt, "the gradient is nan at step 3, although every loss is finite"),
+    ],
+)
+def test_what_is_not_finite_is_named_before_a_weight_takes_it_in(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path, made: Any, message: str
+) -> None:
+    model = objective(tiny)
+    model.heads["late"], model.weights["late"] = Late(3, made), 1.0
+    with pytest.raises(NonFiniteLossError, match=message):
+        fit(model, rows, store, tmp_path, max_steps=9, report_steps=range(0))
+    assert all(weights.isfinite().all() for weights in model.parameters())
 
 
 @pytest.mark.parametrize("asked", [Precision.FP16])
