@@ -11,9 +11,10 @@ import torch
 
 from benchmarks.audit import audit
 from kdsearch.distill import fitting, jobs
+from kdsearch.distill.module import DistillationModel
 from kdsearch.distill.trainer import train
 from kdsearch.errors import RunError
-from kdsearch.events import ConfirmTested, TrialFinished
+from kdsearch.events import ConfirmTested, TrialFinished, TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.plugin import Example
 from kdsearch.plugin.host import Host
@@ -232,6 +233,29 @@ def test_a_trial_has_its_seed_and_its_threads(
     search(tmp_path / "run", "search.seed=5", "match.seeds=3", "resources.cpus=3")
     assert seeds == [5, 5, 5, 6, 7]  # the teacher, the baseline, and three of one recipe
     assert set(threads) == {3}
+
+
+def test_a_trial_that_runs_out_of_memory_says_how_it_goes_on(
+    search: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forward = DistillationModel.forward
+
+    def small(self: Any, **batch: Any) -> Any:
+        if len(batch["labels"]) > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+        return forward(self, **batch)
+
+    monkeypatch.setattr(DistillationModel, "forward", small)
+    search(tmp_path / "run", "train.batch_size=8", "teachers.0.fine_tune.batch_size=2")
+    events = [record.event for record in read(tmp_path / "run" / "journal.jsonl")]
+    notes = {
+        event.trial: event.note
+        for event in events
+        if isinstance(event, TrialProgress) and event.note
+    }
+    told = "out of memory at step 1: goes on with 4 examples at a time instead of 8, 2 passes"
+    assert (notes["small-c0-s0"] or "").startswith(told)
+    assert trained(tmp_path / "run") == ["small-baseline-s0", "small-c0-s0"]
 
 
 def test_a_size_that_was_counted_otherwise_than_built_fails_alone(

@@ -59,6 +59,11 @@ class Balance(nn.Module):
                 [terms[name].detach() for name in (REFERENCE, *self.names)]
             )
 
+    def restart(self, step: int) -> None:
+        """Forget the micro-batches of a step that begins again."""
+        if step == self.step:  # else the sums are still those of the step before
+            self.under_way.zero_()
+
     def _turn_to(self, step: int) -> None:
         """Close the window before this step; every device has seen a part of it."""
         self.before.copy_(self.under_way)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from kdsearch.spec.training import Training
 
 Report = Callable[[Mapping[str, Any]], None]
-"""Told about progress: `step`, `total_steps`, `losses` and, after an evaluation, dev scores."""
+"""Told about progress: `step`, `total_steps`, `losses` and, after an evaluation, dev scores; or a
+`note` of what was done beside training."""
 
 
 def build_objective(
@@ -79,9 +80,7 @@ def fit(
         steps=_steps(training, rows),
         folder=folder,
         seed=job["seed"],
-        report=lambda step, total, losses: report(
-            {"step": step, "total_steps": total, "losses": dict(losses)}
-        ),
+        report=report,
         groups=[example.group for example in rows.examples],
         report_steps=evaluation_steps(training, rows),
     )

@@ -116,6 +116,9 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     evaluations = len(due) + 2
 
     def tell(progress: Mapping[str, Any]) -> None:
+        if "note" in progress:
+            report(progress)
+            return
         reached = [step for step in due if step <= progress["step"]]
         del due[: len(reached)]
         report({**progress, **(judged()[1] if reached else {}), "sample": samples.take()})

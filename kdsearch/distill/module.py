@@ -15,7 +15,7 @@ from kdsearch.plugin import LossInputs, TopLogits
 from kdsearch.spec.objective import weight_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -113,13 +113,14 @@ class DistillationModel(nn.Module):
         }
 
     @torch.no_grad()
-    def measure(self, batches: Sequence[Mapping[str, Any]]) -> None:
+    def measure(self, batches: Iterable[Mapping[str, Any]]) -> None:
         """Run an accumulation window through without training, to know the size of each term.
 
         Args:
             batches: On the student's device, with their `window_counts`.
         """
         self.train(False)
+        self.balance.restart(self.step)
         for batch in batches:
             self(**batch)
         self.balance.step = -1

@@ -1,8 +1,8 @@
 """Trains a `DistillationModel` by `transformers.Trainer`.
 
-The Trainer keeps its loop, precision, accumulation and checkpoints. Here it learns four things:
+The Trainer keeps its loop, precision, accumulation and checkpoints. Here it learns five things:
 the counts of the accumulation window, what a checkpoint of student and heads is, an order of rows
-of our own, and to report each loss term.
+of our own, to report each loss term, and to go on with less memory.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import (
@@ -26,6 +27,7 @@ from transformers import (
 )
 
 from kdsearch.distill.conditions import training_conditions
+from kdsearch.distill.memory import Divisible
 from kdsearch.distill.passes import IGNORED, source_mask
 from kdsearch.distill.sampling import GroupSampler, LengthSampler
 from kdsearch.errors import KdsearchError, SpecError
@@ -48,8 +50,11 @@ SCHEDULES = {schedule: schedule.value for schedule in Schedule} | {
 }
 """The Trainer's names; its own `constant` leaves out the warm-up."""
 
-Progress = Callable[[int, int, Mapping[str, float]], None]
-"""Called with step, total steps and the mean of each loss term since the last call."""
+Progress = Callable[[Mapping[str, Any]], None]
+"""Called with `step`, `total_steps`, and `losses` (the mean of each since the last call) or a
+`note` of what was done beside training."""
+
+Value = TypeVar("Value")
 
 
 class NonFiniteLossError(KdsearchError):
@@ -61,9 +66,22 @@ class DistillationTrainer(Trainer):
 
     loss_is_scaled_for_ga = True
 
-    def __init__(self, *, order: Sampler[int] | None = None, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(
+        self,
+        *,
+        order: Sampler[int] | None = None,
+        note: Callable[[str], None] = lambda said: None,
+        data_collator: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(data_collator=data_collator, **options)
+        self.data_collator: Any = Divisible(self.data_collator, self._train_batch_size)
         self.order = order
+        self.note = note
+        self._window: list[dict[str, Any]] = []
+        """The batches of the optimiser step under way."""
+        self._begun = 0
+        """How many of them have been trained on."""
         self._window_terms: dict[str, Tensor] = {}
         """The terms of the optimiser step under way, as far as it is."""
         self._term_sums: dict[str, float] = {}
@@ -89,10 +107,63 @@ class DistillationTrainer(Trainer):
             shared = {name: self._over_devices(count, device) for name, count in counts.items()}
             for batch in batches:
                 batch["window_counts"] = shared
+            self._window, self._begun = batches, 0
             if self.distillation.balance.unknown:
-                with self.compute_loss_context_manager():
-                    self.distillation.measure([self._prepare_inputs(batch) for batch in batches])
+                self._within_memory(self._measure)
         return batches, items
+
+    def _measure(self) -> None:
+        parts = (part for batch in self._window for part in self._parts(batch))
+        with self.compute_loss_context_manager():
+            self.distillation.measure(map(self._prepare_inputs, parts))
+
+    def _parts(self, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        parts: Iterator[dict[str, Any]] = self.data_collator.parts(batch)
+        return parts
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
+    ) -> Tensor:
+        """Train on a batch, in parts where the device has no memory for the whole.
+
+        Raises:
+            NoMemoryError: If it has none for one example.
+        """
+        redo = False
+
+        def attempt() -> Tensor:
+            nonlocal redo
+            if redo:  # what broke off has left a part of its gradient behind
+                model.zero_grad()
+                self._window_terms = {}
+                self.distillation.balance.restart(self.state.global_step)
+                for earlier in self._window[: self._begun]:
+                    self._train_on(model, earlier, num_items_in_batch)
+            redo = True
+            return self._train_on(model, inputs, num_items_in_batch)
+
+        loss = self._within_memory(attempt)
+        self._begun += 1
+        return loss
+
+    def _train_on(self, model: Any, batch: dict[str, Any], items: Tensor | int | None) -> Tensor:
+        losses = [
+            super(DistillationTrainer, self).training_step(model, part, items)
+            for part in self._parts(batch)
+        ]
+        return torch.stack(losses).sum()
+
+    def _within_memory(self, attempt: Callable[[], Value]) -> Value:
+        """Try something with smaller and smaller parts until the memory suffices."""
+        while True:
+            try:
+                return attempt()
+            except RuntimeError as error:
+                if not should_reduce_batch_size(error) or self.args.world_size > 1:
+                    raise
+            # Only here is what the failed attempt held free.
+            clear_device_cache(garbage_collection=True)
+            self.note(self.data_collator.halve(self.state.global_step + 1, self._window))
 
     def _over_devices(self, count: Any, device: torch.device) -> Tensor:
         total = torch.as_tensor(count, device=device)
@@ -228,7 +299,9 @@ class _Reporter(TrainerCallback):
         """Report the loss terms of a training log."""
         terms = {name: value for name, value in (logs or {}).items() if name.startswith("loss")}
         if terms:
-            self.report(state.global_step, state.max_steps, terms)
+            self.report(
+                {"step": state.global_step, "total_steps": state.max_steps, "losses": terms}
+            )
             self.reported = time.monotonic()
 
 
@@ -255,13 +328,15 @@ def train(
         steps: The budget in optimiser steps.
         folder: Where the Trainer may write.
         seed: Of the order of examples and of dropout.
-        report: Called at the first step, every few seconds, at `report_steps` and at the end.
+        report: Called at the first step, every few seconds, at `report_steps` and at the end, and
+            with a note where memory ran out.
         groups: The group of each row, to draw groups equally often where that is asked for.
         report_steps: Steps at which a report is due in any case.
 
     Raises:
         SpecError: If precision or dropout do not suit model or device.
         NonFiniteLossError: If a loss term or the gradient is NaN or infinite.
+        NoMemoryError: If the device has too little memory for one example.
     """
     precision = choose_precision(training.precision, model)
     arguments = TrainingArguments(
@@ -293,6 +368,9 @@ def train(
         data_collator=collator,
         train_dataset=table,
         order=_order(training, table, groups, seed),
+        note=lambda said: report(
+            {"step": trainer.state.global_step, "total_steps": steps, "note": said}
+        ),
         callbacks=[_Reporter(report, report_steps)],
     )
     trainer.remove_callback(PrinterCallback)  # standard output is for data

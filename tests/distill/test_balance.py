@@ -46,7 +46,7 @@ def fit(model: DistillationModel, rows: Any, folder: Path, **budget: Any) -> lis
         steps=training.max_steps or 1,
         folder=folder,
         seed=0,
-        report=lambda step, total, losses: told.append(dict(losses)),
+        report=lambda progress: told.append(progress["losses"]),
         report_steps=range(1, 100),
     )
     return told

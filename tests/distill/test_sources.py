@@ -58,7 +58,7 @@ def losses(family: Any, rows: Rows, source: Any, folder: Path, steps: int = 50) 
         steps=steps,
         folder=folder,
         seed=0,
-        report=lambda _, __, losses: told.append(dict(losses)),
+        report=lambda progress: told.append(progress["losses"]),
         report_steps=range(1, steps + 1),
     )
     return told

@@ -10,6 +10,7 @@ from transformers import AutoModelForSeq2SeqLM
 
 from kdsearch.distill.data import Collator
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
+from kdsearch.distill.memory import NoMemoryError
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.sampling import GroupSampler, LengthSampler
 from kdsearch.distill.sources import CachedSignals
@@ -39,7 +40,7 @@ def store(tmp_path_factory: Any, tiny: Any, rows: Any, stored: Any) -> CachedSig
     return CachedSignals(stored(folder, tiny(12, seed=5).model, rows, request))
 
 
-def objective(tiny: Any, *, width: int = 8) -> DistillationModel:
+def objective(tiny: Any, *, width: int = 8, balanced: bool = False) -> DistillationModel:
     """Return a student with every term of the core."""
     torch.manual_seed(3)
     model, facts = tiny(width)
@@ -47,7 +48,7 @@ def objective(tiny: Any, *, width: int = 8) -> DistillationModel:
     terms = {
         "answer_ce": Term(AnswerCe(AnswerCeConfig(), shapes), 1.0),
         "soft_labels": Term(SoftLabels(SoftLabelsConfig(temperature=2), shapes), 0.5),
-        "hidden_mse": Term(HiddenMse(HiddenMseConfig(), shapes), 0.3),
+        "hidden_mse": Term(HiddenMse(HiddenMseConfig(), shapes), 0.3, balanced),
         "source_mse": Term(HiddenMse(HiddenMseConfig(stack="encoder"), shapes), 0.3),
     }
     return DistillationModel(model, terms, hidden=True)
@@ -59,9 +60,18 @@ def fit(
     store: CachedSignals,
     folder: Path,
     report_steps: range = range(1, 100),
+    notes: list[str] | None = None,
     **budget: Any,
 ) -> list[Any]:
     told: list[Any] = []
+    said = [] if notes is None else notes
+
+    def report(progress: Any) -> None:
+        if "note" in progress:
+            said.append(progress["note"])
+        else:
+            told.append((progress["step"], progress["total_steps"], progress["losses"]))
+
     table = rows.table(**store.columns(rows))
     training = Training(**{"learning_rate": 1e-2, "batch_size": 8, "max_steps": 3, **budget})
     train(
@@ -72,7 +82,7 @@ def fit(
         steps=steps_of(training, len(table), rows.tokens) or 1,
         folder=folder,
         seed=0,
-        report=lambda step, total, losses: told.append((step, total, dict(losses))),
+        report=report,
         groups=[example.group for example in rows.examples],
         report_steps=report_steps,
     )
@@ -202,6 +212,83 @@ def test_a_checkpoint_is_a_plain_student(tiny: Any, rows: Any, tmp_path: Path) -
     batch = Collator(0)([{"input_ids": [5, 1], "labels": [7, 1]}])
     plain.eval(), model.student.eval()
     assert torch.equal(plain(**batch).logits, model.student(**batch).logits)
+
+
+class Small:
+    """Stands for a device: training on more rows than fit runs out of its memory.
+
+    The forward pass breaks off from step 2 on; or the backward pass, almost at its end, when most
+    weights have their gradient already.
+    """
+
+    def __init__(self, model: DistillationModel, fitting: int, *, backward: bool) -> None:
+        self.rows: list[int] = []
+        """Of each pass that fitted."""
+        self.fitting, self.backward = fitting, backward
+        self.full = False
+        model.register_forward_pre_hook(self._forward, with_kwargs=True)
+        model.student.shared.weight.register_hook(self._gradient)
+
+    def _forward(self, model: Any, _: Any, batch: dict[str, Any]) -> None:
+        rows = len(batch["labels"])
+        self.full = rows > self.fitting and model.step > 0
+        if self.full and not self.backward:
+            self._break()
+        if not self.full:
+            self.rows.append(rows)
+
+    def _gradient(self, gradient: torch.Tensor) -> torch.Tensor:
+        if self.full:
+            self._break()
+        return gradient
+
+    def _break(self) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
+
+
+@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize(
+    ("fitting", "asked", "notes"),
+    [
+        (6, {"batch_size": 9, "gradient_accumulation": 2}, [(5, 9, 4)]),
+        (2, {"batch_size": 9, "gradient_accumulation": 2}, [(5, 9, 4), (3, 5, 6), (2, 3, 10)]),
+    ],
+)
+def test_without_memory_smaller_passes_make_the_same_steps(
+    tiny: Any,
+    rows: Any,
+    store: Any,
+    tmp_path: Path,
+    backward: bool,
+    fitting: int,
+    asked: dict[str, Any],
+    notes: list[tuple[int, int, int]],
+) -> None:
+    whole, parts = (objective(tiny, balanced=True) for _ in range(2))
+    told: list[str] = []
+    one = fit(whole, rows, store, tmp_path, max_steps=8, **asked)
+    device = Small(parts, fitting, backward=backward)
+    many = fit(parts, rows, store, tmp_path, notes=told, max_steps=8, **asked)
+    for (_, _, a), (_, _, b) in zip(one, many, strict=True):
+        assert a == pytest.approx(b, rel=1e-4)
+    weights = zip(whole.parameters(), parts.parameters(), strict=True)
+    assert all(torch.allclose(a, b, atol=1e-4) for a, b in weights)
+    assert told == [
+        f"out of memory at step 2: goes on with {now} examples at a time instead of {before}, "
+        f"{passes} passes before an optimiser step"
+        for now, before, passes in notes
+    ]
+    assert max(device.rows[4:]) <= fitting
+
+
+def test_without_memory_for_one_example_training_says_what_would_help(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path
+) -> None:
+    model, notes = objective(tiny), list[str]()
+    Small(model, 0, backward=False)
+    with pytest.raises(NoMemoryError, match=r"step 2 with one example.*gradient_checkpointing"):
+        fit(model, rows, store, tmp_path, notes=notes, batch_size=4)
+    assert len(notes) == 2
 
 
 class Late(torch.nn.Module):
