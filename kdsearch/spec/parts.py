@@ -329,8 +329,21 @@ class _Resolver:
         return found
 
     def _check_choices(self, name: str, needs: frozenset[Signal], domain: Domain) -> None:
-        if Signal.CHOICE_SCORES in needs and domain.answer not in (Answer.CHOICE, Answer.LABEL):
+        """Refuse to compare scores of options where there are no options, or no scores of them."""
+        if Signal.CHOICE_SCORES not in needs:
+            return
+        said = self.spec.evaluation.scoring
+        own = getattr(domain, "scoring", "auto") if said == "auto" else said
+        message = None
+        if domain.answer not in (Answer.CHOICE, Answer.LABEL):
             message = f"loss '{name}' compares options, and domain '{domain.name}' has none"
+        elif own == "generate" and self.spec.stage.teachers[0].predictions is None:
+            who = f"as domain '{domain.name}' asks" if said == "auto" else "by evaluation.scoring"
+            message = (
+                f"loss '{name}' compares scores of options, and {who} the teacher generates its "
+                "answers: set evaluation.scoring: options, or leave the loss out"
+            )
+        if message is not None:
             self._add(self.origin.rename((*STAGE, "losses", name)), message, at_key=True)
 
 

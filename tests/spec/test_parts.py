@@ -8,17 +8,26 @@ import pytest
 
 from kdsearch.errors import SpecError
 from kdsearch.plugin.api import Signal
+from kdsearch.plugin.host import Host
 from kdsearch.spec.loading import load, load_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kdsearch.plugin.host import Host
-
 TEACHER = """  - scratch: {family: t5, d_model: 32, d_ff: 64, layers: 2, heads: 2}
     fine_tune: {max_steps: 20, batch_size: 16, learning_rate: 5e-3}
 """
 GIVEN = "teachers=[{predictions: answers.jsonl}]"
+PLACED = """
+from toy_domain import *
+
+class Placed(Toy):
+    name, answer, aggregates, scoring = "placed", Answer.CHOICE, (), "{scoring}"
+
+@hookimpl
+def kdsearch_domains():
+    return [Placed()]
+"""
 
 
 @pytest.fixture
@@ -96,6 +105,35 @@ def test_scores_of_options_need_options(toy_spec: Path, toy_host: Host) -> None:
         "--set losses={choice_scores: {}}: loss 'choice_scores' compares options, and domain 'toy' "
         "has none"
     )
+
+
+@pytest.mark.parametrize(
+    ("scoring", "overrides", "why"),
+    [
+        ("auto", ("evaluation.scoring=generate",), "by evaluation.scoring"),
+        ("generate", (), "as domain 'placed' asks"),
+    ],
+)
+def test_generated_answers_have_no_scores_to_learn(
+    tmp_path: Path,
+    toy_spec: Path,
+    toy_plugin: Path,
+    scoring: str,
+    overrides: tuple[str, ...],
+    why: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(toy_plugin.parent)
+    (tmp_path / "placed.py").write_text(PLACED.format(scoring=scoring))
+    host = Host([tmp_path / "placed.py"])
+    asked = ("domain.name=placed", "losses={choice_scores: {}}", *overrides)
+    assert fault(toy_spec, host, *asked) == (
+        "--set losses={choice_scores: {}}: loss 'choice_scores' compares scores of options, and "
+        f"{why} the teacher generates its answers: set evaluation.scoring: options, or leave the "
+        "loss out"
+    )
+    load_spec(toy_spec, host, [*asked, "evaluation.scoring=options"])
+    load_spec(toy_spec, host, [*asked, GIVEN])  # its file brings the scores
 
 
 @pytest.mark.parametrize(
