@@ -84,6 +84,7 @@ def run(
         )
     spec = absolute_paths(spec, resolve_parts(spec, host))
     search = _Search(spec, host, run_directory)
+    search.check_prompts()
     try:
         run_directory.mkdir(parents=True)
     except OSError as error:
@@ -261,6 +262,12 @@ class _Search:
             "sizes": [asdict(size) for size in self.plan.sizes],
             "data": self.fingerprints,
         }
+
+    def check_prompts(self) -> None:
+        """Refuse questions that the models cannot read; see `reading.check_prompts`."""
+        from kdsearch.distill.reading import check_prompts
+
+        check_prompts(self.spec, self.parts, self.plan.teacher, self.assigned)
 
     def check_data(self, manifest: Mapping[str, Any]) -> None:
         """Refuse other data than a run began with."""

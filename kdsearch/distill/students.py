@@ -23,6 +23,8 @@ from kdsearch.plugin import ModelFacts, Size, Student
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+    from kdsearch.plugin import Domain
+
 
 def byte_tokenizer() -> PreTrainedTokenizerBase:
     """Return a tokenizer that knows every byte and nothing else.
@@ -55,6 +57,16 @@ def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     if tokenizer.eos_token_id is None or tokenizer.pad_token_id is None:
         raise ModelError("its tokenizer lacks an end or a padding token", where=str(folder))
     return tokenizer
+
+
+def domain_tokenizer(domain: Domain, options: Any) -> PreTrainedTokenizerBase:
+    """Return the tokenizer that models from scratch get: the domain's own, or of single bytes.
+
+    Raises:
+        ModelError: If the domain's is none.
+    """
+    own = getattr(domain, "tokenizer", None)
+    return load_tokenizer(Path(own(options))) if own else byte_tokenizer()
 
 
 def load_model(folder: Path) -> PreTrainedModel:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.data import Rows, encode
 from kdsearch.distill.evaluate import read_predictions
-from kdsearch.distill.students import byte_tokenizer, load_tokenizer
+from kdsearch.distill.students import domain_tokenizer
 from kdsearch.errors import DataError
 from kdsearch.facts import ModelFacts, facts_of_config
 from kdsearch.plugin import (
@@ -247,8 +247,7 @@ class Workspace:
 
     def scratch_tokenizer(self) -> Any:
         """Return the domain's own tokenizer, or the byte tokenizer where it has none."""
-        own = getattr(self.parts.domain, "tokenizer", None)
-        return load_tokenizer(Path(own(self.parts.options))) if own else byte_tokenizer()
+        return domain_tokenizer(self.parts.domain, self.parts.options)
 
     @cached_property
     def signal_request(self) -> SignalRequest:

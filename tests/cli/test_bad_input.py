@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from kdsearch.distill.students import byte_tokenizer, random_model
 from kdsearch.local import run_locally
@@ -84,13 +85,36 @@ def searched(
         ),
     ],
 )
-def test_prompts_and_options_are_checked_before_anything_is_trained(
+def test_prompts_and_options_are_checked_before_anything_is_written(
     searched: Callable[..., str], tmp_path: Path, overrides: list[str], line: str
 ) -> None:
     told = searched(*overrides)
-    assert told.startswith(f"{tmp_path}/run: the teacher could not be prepared: domain ")
+    assert told.startswith("domain ")
     assert told.endswith(line)
-    assert not (tmp_path / "run" / "teacher").exists()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_causal_teacher_reads_the_prompts_too(
+    searched: Callable[..., str], tmp_path: Path
+) -> None:
+    """Students with an encoder read one token more: the end of the prompt."""
+    byte_tokenizer().save_pretrained(tmp_path / "model")
+    config = LlamaConfig(
+        vocab_size=259,
+        hidden_size=8,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        pad_token_id=0,
+        bos_token_id=None,
+        eos_token_id=1,
+    )
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
+    asked = ["teachers=[{model: model}]", "losses={answer_ce: {}}"]
+    depth = [*asked, "ladder={kind: depth, layers: [1]}"]
+    assert "has 9 tokens" in searched(*depth, "prompt.max_tokens=8")
+    assert "has 10 tokens" in searched(*asked, "prompt.max_tokens=9")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
