@@ -26,10 +26,9 @@ from kdsearch.spec.models import SearchSpec, Settings, settings_hash
 from kdsearch.spec.parts import Parts, resolve_parts
 from kdsearch.splits import (
     Assigned,
-    divide,
     fingerprint,
     independent,
-    load_examples,
+    load,
     units_of,
 )
 
@@ -217,13 +216,8 @@ class _Search:
         self.host = host
         self.folder = run_directory.absolute()
         self.parts = resolve_parts(spec, host)
-        domain = self.parts.domain
-        divided = divide(
-            load_examples(domain, self.parts.options),
-            spec.stage.splits,
-            spec.search.seed,
-            domain=domain.name,
-        )
+        splits, seed = spec.stage.splits, spec.search.seed
+        divided = load(self.parts.domain, self.parts.options).divide(splits, seed)
         self.assigned: Assigned = divided.splits
         self.plan: Plan = make_plan(spec, host, divided, runs=self.folder.parent, but=self.folder)
         self.units = units_of(self.assigned.dev) | units_of(self.assigned.confirm)

@@ -26,11 +26,13 @@ from kdsearch.duplicates import without_copies
 from kdsearch.errors import DataError, KdsearchError, PluginError, did_you_mean
 from kdsearch.plugin.api import Example
 from kdsearch.plugin.faults import raised
+from kdsearch.plugin.reading import Examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from kdsearch.plugin.api import Domain
+    from kdsearch.plugin.reading import Counts
     from kdsearch.spec.models import Splits
 
 Size = str | float | int
@@ -49,7 +51,7 @@ class Assigned(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What became of the examples of a domain."""
+    """What became of the rows of a domain."""
 
     loaded: int
     deduplicated: int
@@ -58,6 +60,8 @@ class Tally(NamedTuple):
     """Copies left out of train, or of dev, of what an official split asks."""
     unused: int
     """Asked for by no split."""
+    skipped: int = 0
+    """Malformed, and left out because the spec says so."""
 
     @property
     def copies(self) -> int:
@@ -70,6 +74,29 @@ class Divided(NamedTuple):
 
     splits: Assigned
     tally: Tally
+
+
+class Loaded(NamedTuple):
+    """What a domain yields."""
+
+    domain: str
+    examples: tuple[Example, ...]
+    counts: Counts | None
+    """Of the rows that it read; None where it does not count them."""
+
+    def divide(self, splits: Splits, seed: int) -> Divided:
+        """Divide the examples, and count what the domain itself left out of its rows, too."""
+        divided, counts = divide(self.examples, splits, seed, domain=self.domain), self.counts
+        if counts is None:
+            return divided
+        tally = Tally(
+            loaded=counts.rows,
+            deduplicated=divided.tally.deduplicated + counts.repeats - counts.leaked,
+            leaked=divided.tally.leaked + counts.leaked + counts.divided,
+            unused=divided.tally.unused,
+            skipped=counts.skipped,
+        )
+        return divided._replace(tally=tally)
 
 
 def assign(
@@ -99,14 +126,22 @@ def divide(
 
 
 def load_examples(domain: Domain, options: Any) -> tuple[Example, ...]:
-    """Return all that a domain yields.
+    """Return all that a domain yields; see `load`."""
+    return load(domain, options).examples
+
+
+def load(domain: Domain, options: Any) -> Loaded:
+    """Return all that a domain yields, and what it left out if it says so.
 
     Raises:
         DataError: If its files are missing or malformed.
         PluginError: If the domain itself fails.
     """
     try:
-        return tuple(domain.load(options))
+        yielded = domain.load(options)
+        examples = tuple(yielded)
+        counts = yielded.counts if isinstance(yielded, Examples) else None
+        return Loaded(domain.name, examples, counts)
     except KdsearchError:
         raise
     except OSError as error:

@@ -137,6 +137,6 @@ def test_a_domain_vocabulary_needs_the_data(
     def absent(*_: Any) -> Any:
         raise DataError("no such file", where="/nowhere")
 
-    monkeypatch.setattr("kdsearch.plan.making.load_examples", absent)
+    monkeypatch.setattr("kdsearch.plan.making.load", absent)
     with pytest.raises(DataError, match="tokens of the training data, which are not there"):
         make_plan(spec_of(toy_spec, toy_host, teacher), toy_host)

@@ -10,8 +10,17 @@ from hypothesis import strategies as st
 
 from kdsearch.errors import DataError, PluginError
 from kdsearch.plugin import Example
+from kdsearch.plugin.reading import Examples, Row
 from kdsearch.spec.models import Splits
-from kdsearch.splits import Tally, assign, divide, fingerprint, independent, units_of
+from kdsearch.splits import (
+    Tally,
+    assign,
+    divide,
+    fingerprint,
+    independent,
+    load,
+    units_of,
+)
 
 
 def items(count: int, split: str | None = None, unit: int | None = None) -> list[Example]:
@@ -117,6 +126,25 @@ def test_train_loses_to_dev_and_dev_to_confirm() -> None:
     splits, tally = divide(examples, asked, 0)
     assert [[example.id for example in split] for split in splits] == [["5", "8"], ["2"], ["4"]]
     assert tally == Tally(loaded=9, deduplicated=0, leaked=3, unused=2)
+
+
+def test_what_a_domain_leaves_out_of_its_rows_is_counted_too() -> None:
+    said = ["a", "b", "", "b", "B!", "c", "d", "a"]
+    rows = [Row(f"q.csv:{at}", {"question": text}) for at, text in enumerate(said, start=1)]
+
+    class Listed:
+        name = "listed"
+
+        def load(self, options: None) -> Examples:
+            def convert(row: Row) -> Example:
+                return Example(row.text("question"), row.text("question"), "yes")
+
+            return Examples(rows, convert, on_bad_row="skip", source="q.csv")
+
+    domain: Any = Listed()
+    splits, tally = load(domain, None).divide(Splits(dev=1, confirm=1), 0)
+    assert tally == Tally(loaded=8, deduplicated=3, leaked=0, unused=0, skipped=1)
+    assert sum(map(len, splits)) == tally.loaded - tally.copies - tally.skipped
 
 
 TRAIN, DEV, TEST = "official:train", "official:dev", "official:test"

@@ -29,7 +29,7 @@ from kdsearch.spec.parts import Parts, resolve_parts
 from kdsearch.spec.signals import stage_request
 from kdsearch.spec.space import Sampler, draw
 from kdsearch.spec.training import Precision
-from kdsearch.splits import Divided, divide, fingerprint, independent, load_examples
+from kdsearch.splits import Divided, fingerprint, independent, load
 
 if TYPE_CHECKING:
     from kdsearch.plugin.host import Host
@@ -130,13 +130,12 @@ def _check_training(plan: Plan) -> None:
 def _divided(spec: SearchSpec, parts: Parts) -> tuple[Divided | None, tuple[str, ...]]:
     """Return the splits, or say why only the spec's own numbers are known."""
     try:
-        examples = load_examples(parts.domain, parts.options)
+        loaded = load(parts.domain, parts.options)
     except DataError as error:
         if not _absent(error):
             raise
         return None, (f"the data are not there, so counts are those of the spec: {error}",)
-    splits, seed = spec.stage.splits, spec.search.seed
-    return divide(examples, splits, seed, domain=parts.domain.name), ()
+    return loaded.divide(spec.stage.splits, spec.search.seed), ()
 
 
 def _asked(splits: Splits) -> Counts:

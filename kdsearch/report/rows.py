@@ -222,7 +222,8 @@ def closing(summary: Summary) -> list[tuple[str, str]]:
     lines = [("ablation", ablation_text(each)) for each in summary.get("ablations") or []]
     lines += [("cost", _cost(summary["cost"])), ("trials", _trials(summary["trials"]))]
     data = summary.get("data") or {}
-    lines += [("data", data_line(data))] if data.get("deduplicated") or data.get("leaked") else []
+    told = any(data.get(key) for key in ("deduplicated", "leaked", "skipped"))
+    lines += [("data", data_line(data))] if told else []
     lines += [("failed", line) for line in _failures(summary.get("failures") or [])]
     lines += [("warning", line) for line in summary.get("warnings") or []]
     repeated = [label == before for (label, _), (before, _) in zip(lines[1:], lines, strict=False)]
@@ -233,9 +234,11 @@ def closing(summary: Summary) -> list[tuple[str, str]]:
 
 
 def data_line(data: Mapping[str, int]) -> str:
-    """Tell what became of the loaded examples."""
+    """Tell what became of the loaded rows."""
     copies = data["deduplicated"] + data["leaked"]
-    parts = [f"{data['loaded']:,} loaded", f"{numbers.noun(copies, 'copy', 'copies')} left out"]
+    parts = [f"{data['loaded']:,} loaded"]
+    parts += [f"{data['skipped']:,} malformed skipped"] if data.get("skipped") else []
+    parts += [f"{numbers.noun(copies, 'copy', 'copies')} left out"]
     parts += [f"{data['leaked']:,} of them leaks between splits"] if data["leaked"] else []
     parts += [f"{data['unused']:,} asked for by no split"] if data["unused"] else []
     return ", ".join(parts)

@@ -36,6 +36,9 @@ def test_the_plan_says_what_was_left_out(plan: dict[str, Any]) -> None:
     plan["data"] = {"loaded": 2000, "deduplicated": 12, "leaked": 2, "unused": 300}
     told = "2,000 loaded, 14 copies left out, 2 of them leaks between splits"
     assert ("data", f"{told}, 300 asked for by no split") in plan_lines(plan)
+    plan["data"] |= {"skipped": 3}
+    skipped = "2,000 loaded, 3 malformed skipped, 14 copies left"
+    assert any(line.startswith(skipped) for _, line in plan_lines(plan))
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])
