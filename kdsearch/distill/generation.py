@@ -34,7 +34,9 @@ def generate(
         asked: Which rows.
         domain: Says how long answers are and where they end.
     """
-    found = {}
+    found: dict[int, Prediction] = {}
+    if not asked:
+        return found
     with _greedy(model, tokenizer, domain):
         for taken in batches(asked, lambda row: len(rows.sources[row]) + domain.max_new_tokens):
             texts = _continued(model, tokenizer, [rows.sources[row] for row in taken], domain.stop)
