@@ -55,11 +55,19 @@ class ModelFacts:
     layers: int
     hidden: int
     head_tied: bool
+    tokens: int | None = None
+    """How many entries of the vocabulary are tokens, where that is known to be fewer: the others
+    pad the table (T5 has 32,128 entries for 32,100 tokens)."""
 
     @property
     def compute_parameters(self) -> int:
         """Parameters that multiply activations: a look-up does not, a tied head does."""
         return self.parameters - (0 if self.head_tied else self.embedding_parameters)
+
+    @property
+    def entries(self) -> int:
+        """How many entries of the vocabulary say something."""
+        return self.vocabulary if self.tokens is None else self.tokens
 
     @property
     def known_parameters(self) -> int | None:
@@ -222,15 +230,18 @@ def vocabulary_of(tokenizer: Path) -> int:
     return int(max(ids)) + 1
 
 
-def check_tokenizer(folder: Path, embeddings: int) -> None:
+def check_tokenizer(folder: Path, embeddings: int) -> int | None:
     """Refuse a model folder without a tokenizer, or with one that cannot be its model's.
+
+    Returns:
+        How many tokens it has; None where no `tokenizer.json` says it.
 
     Raises:
         ModelError: If there is none, or its ids go beyond the model's embeddings.
     """
     if not (folder / "tokenizer.json").is_file():
         if any((folder / name).is_file() for name in OTHER_TOKENIZERS):
-            return
+            return None
         raise ModelError(
             "the model folder holds no tokenizer",
             where=str(folder),
@@ -243,6 +254,7 @@ def check_tokenizer(folder: Path, embeddings: int) -> None:
             where=str(folder),
             fix="it belongs to another model: save the model's own beside it",
         )
+    return entries
 
 
 def _json_of(file: Path) -> dict[str, Any]:

@@ -73,7 +73,8 @@ def teacher_signals(
     with inference(model):
         said = forward(model, batch, states=Signal.HIDDEN_STATES in kinds)
     told: dict[str, Told] = {}
-    logits = said.logits if request.tokens is None else said.logits[..., list(request.tokens)]
+    kept = slice(request.vocabulary) if request.tokens is None else list(request.tokens)
+    logits = said.logits[..., kept]
     if request.top_logits and _partial(request, logits.shape[-1]):
         packed = pack(logits, request.top_k or 0, request.temperatures)
         told = {name: Told(values, (Axis.TARGET,)) for name, values in packed.items()}

@@ -95,8 +95,7 @@ def teacher_facts(spec: SearchSpec, parts: Parts) -> ModelFacts:
     source = spec.stage.teachers[0]
     if source.model is not None:
         facts = facts_of_folder(Path(source.model))
-        check_tokenizer(Path(source.model), facts.vocabulary)
-        return facts
+        return replace(facts, tokens=check_tokenizer(Path(source.model), facts.vocabulary))
     own = getattr(parts.domain, "tokenizer", None)
     vocabulary = vocabulary_of(Path(own(parts.options))) if own else BYTE_VOCABULARY
     if source.scratch is None:

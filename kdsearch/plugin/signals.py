@@ -48,6 +48,8 @@ class SignalRequest:
     tokens: tuple[int, ...] | None = None
     """The entries of the teacher's vocabulary that students have, by theirs; all unless given. The
     logits of others are dropped: what the teacher says is taken among what a student can say."""
+    vocabulary: int | None = None
+    """How many entries of the vocabulary are tokens; all unless given. What pads it is dropped."""
     half: bool = False
     """Whether signals of layers are float16 instead of float32."""
 

@@ -68,11 +68,12 @@ def stage_request(
                 except SpecError as error:
                     where = f"losses.{name}.{error.where}"
                     raise SpecError(error.message, where=where, fix=error.fix) from error
-    whole = cache.top_k is None or cache.top_k >= teacher.vocabulary
+    whole = cache.top_k is None or cache.top_k >= teacher.entries
     return replace(
         request,
         top_k=None if whole else cache.top_k,
         temperatures=() if whole else request.temperatures,
+        vocabulary=teacher.tokens if teacher.entries < teacher.vocabulary else None,
         half=cache.states is StateType.FLOAT16,
     )
 
@@ -87,7 +88,9 @@ def stored_bytes(
         teacher: Its measures.
         rows: How many tokens of each row the teacher reads and predicts.
     """
-    vocabulary = teacher.vocabulary if request.tokens is None else len(request.tokens)
+    vocabulary = request.vocabulary or teacher.vocabulary
+    if request.tokens is not None:
+        vocabulary = len(request.tokens)
     a_target = 0
     if request.top_logits and (request.top_k is None or request.top_k >= vocabulary):
         a_target = 4 * vocabulary

@@ -88,10 +88,12 @@ def build(
     return Built(random_model(config, byte_tokenizer(), seed), facts)
 
 
-def build_causal(width: int, seed: int = 0, layers: int = 2, *, tied: bool = True) -> Built:
+def build_causal(
+    width: int, seed: int = 0, vocabulary: int = 259, layers: int = 2, *, tied: bool = True
+) -> Built:
     """Build a tiny Llama with grouped key-value heads."""
     config = LlamaConfig(
-        vocab_size=259,
+        vocab_size=vocabulary,
         hidden_size=width,
         intermediate_size=2 * width,
         num_hidden_layers=layers,

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 class SoftLabels(nn.Module):
     """Divergence from the teacher: T^2 sum D(p_T, p_S) / target tokens.
 
-    p = softmax(z / T) over the vocabulary that both models share; T^2 keeps the gradient's scale
-    (Hinton et al. 2015, section 2). D is the divergence that `direction` names, zero when student
-    and teacher agree.
+    p = softmax(z / T) over the tokens that both models share, without what pads a vocabulary; T^2
+    keeps the gradient's scale (Hinton et al. 2015, section 2). D is the divergence that `direction`
+    names, zero when student and teacher agree.
     """
 
     def __init__(self, config: SoftLabelsConfig, shapes: Shapes) -> None:
         super().__init__()
         self.config = config
-        self.vocabulary = min(facts.vocabulary for facts in (shapes.student, *shapes.teachers))
+        self.vocabulary = min(facts.entries for facts in (shapes.student, *shapes.teachers))
 
     def forward(self, inputs: LossInputs) -> Tensor:
         """Return a scalar from logits of both models (batch, target, vocabulary)."""
