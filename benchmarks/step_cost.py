@@ -123,7 +123,7 @@ class Bench:
             "soft_labels": Term(SoftLabels(SoftLabelsConfig(temperature=2), shapes), 1.0),
             "hidden_mse": Term(HiddenMse(HiddenMseConfig(), shapes), 0.5),
         }
-        model = DistillationModel(self.student, terms, hidden=True)
+        model = DistillationModel(self.student, terms, needs={Signal.HIDDEN_STATES})
         table = self.rows.table(**source.columns(self.rows))
         collator = Collator(0, source, causal=self.causal)
         return self._train(DistillationTrainer, model, table, collator)

@@ -11,7 +11,7 @@ import math
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.errors import ModelError
 
@@ -38,6 +38,23 @@ OTHER_TOKENIZERS = (
 
 LARGEST_HEADER = 100_000_000
 """Bytes; the safetensors library refuses longer headers too."""
+
+
+class Heads(NamedTuple):
+    """The self-attention of each layer of a model."""
+
+    queries: int
+    """How many heads."""
+    keys: int
+    """How many of keys and values: fewer where heads share them."""
+    width: int
+    """Of one."""
+
+    @property
+    def widths(self) -> tuple[int, int, int]:
+        """Of all queries, of all keys and of all values of a token."""
+        shared = self.keys * self.width
+        return self.queries * self.width, shared, shared
 
 
 @dataclass(frozen=True)
@@ -83,6 +100,20 @@ class ModelFacts:
     def stacks(self) -> tuple[str, ...]:
         """Its stacks of layers by name."""
         return ("encoder", "decoder") if self.encoder_decoder else ("decoder",)
+
+    @property
+    def heads(self) -> Heads:
+        """Its heads of attention.
+
+        Raises:
+            KeyError: If its configuration does not say it, as of a black box.
+        """
+        config = self.config
+        if self.encoder_decoder:
+            return Heads(config["num_heads"], config["num_heads"], config["d_kv"])
+        heads = config["num_attention_heads"]
+        width = config.get("head_dim") or config["hidden_size"] // heads
+        return Heads(heads, config.get("num_key_value_heads") or heads, width)
 
     def depth(self, stack: str) -> int:
         """Return how many layers a stack has."""

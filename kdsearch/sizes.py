@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdsearch.errors import DataError, KdsearchError, PluginError, SpecError
+from kdsearch.facts import facts_of_config
+from kdsearch.plugin.api import Shapes
 from kdsearch.plugin.faults import raised
 from kdsearch.spec.parts import ANSWER_SIGNALS
+from kdsearch.spec.signals import at_loss, configs_of
 from kdsearch.texts import training_texts
 
 if TYPE_CHECKING:
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
     from kdsearch.facts import ModelFacts
     from kdsearch.plugin.api import Example, Size
-    from kdsearch.spec.models import SearchSpec
+    from kdsearch.spec.models import SearchSpec, Stage
     from kdsearch.spec.parts import Parts
 
 
@@ -49,6 +52,7 @@ def sizes_of(
         fault = "gave two sizes one name" if sizes else "gave no sizes"
         raise PluginError(fault, where=f"ladder '{kind}'")
     _check_tokens(parts, sizes)
+    _check_measures(spec.stage, parts, teacher, sizes)
     return tuple(sorted(sizes, key=lambda size: (size.parameters, size.name)))
 
 
@@ -70,6 +74,19 @@ def texts_of(
     folder = Path(teacher.path or ".")
     causal = not teacher.encoder_decoder
     return training_texts(train, parts.domain, parts.options, spec.prompt, folder, causal=causal)
+
+
+def _check_measures(stage: Stage, parts: Parts, teacher: ModelFacts, sizes: Sequence[Size]) -> None:
+    """Let each loss refuse students whose measures do not fit, with any of its searched options."""
+    for name, loss in parts.losses.items():
+        for config in configs_of(loss, stage.losses[name]):
+            check = getattr(config, "check", None)
+            for size in sizes:
+                if check is None or size.config is None:
+                    continue
+                student = facts_of_config(size.config, head_tied=size.head_tied)
+                with at_loss(name, f"size {size.name}: "):
+                    check(Shapes(student, (teacher,)))
 
 
 def _check_tokens(parts: Parts, sizes: Sequence[Size]) -> None:

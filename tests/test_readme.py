@@ -64,6 +64,18 @@ def test_the_spec_is_valid(tmp_path: Path, plugin: Path) -> None:
     assert spec.stage.domain.name == "support_tickets"
 
 
+def test_every_loss_of_the_core_is_listed_with_what_it_needs() -> None:
+    section = README.read_text(encoding="utf8").partition("\n## Losses\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| .+ \| (.+) \|$", section, flags=re.MULTILINE)
+    listed = {name: set(re.findall(r"`(\w+)`", needs)) for name, needs in rows}
+    offered = {
+        name: {need.value for need in offer.item.needs}
+        for name, offer in Host().losses.items()
+        if offer.source.distribution == "kdsearch-llm"
+    }
+    assert listed == offered
+
+
 def test_the_domain_loads_words_and_judges(tmp_path: Path, plugin: Path) -> None:
     tickets = tmp_path / "tickets.jsonl"
     tickets.write_text(json.dumps({"id": "7", "text": "Where is it?", "team": "delivery"}))

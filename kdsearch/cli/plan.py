@@ -27,11 +27,12 @@ def plan(
     Nothing is trained, written or downloaded; local data and model headers are read.
     """
     from kdsearch.plan import make_plan
-    from kdsearch.spec.loading import load_spec
+    from kdsearch.spec.loading import load
 
     host = make_host(plugin_files, strict=strict)
-    spec = load_spec(spec_file, host, overrides)
-    planned = make_plan(spec, host, runs=Path("runs")).to_json()
+    loaded = load(spec_file, host, overrides)
+    with loaded.origin.placed():
+        planned = make_plan(loaded.spec, host, runs=Path("runs")).to_json()
     if as_json:
         print_json(planned)
         return

@@ -68,23 +68,25 @@ def run(
     """
     from kdsearch.cluster.launch import check_cluster
     from kdsearch.run import run as carry_out
-    from kdsearch.spec.loading import load_spec
+    from kdsearch.spec.loading import load
 
     host = make_host(plugin_files, strict=strict)
-    spec = load_spec(spec_file, host, overrides)
+    loaded = load(spec_file, host, overrides)
+    spec = loaded.spec
     check_cluster(spec.resources, address)
     folder = run_directory or Path("runs") / f"{spec.name}-{datetime.now():%Y%m%d-%H%M%S}"
 
     def search(printer: Printer) -> dict[str, Any]:
-        return carry_out(
-            spec,
-            host,
-            folder,
-            _on_ray(address),
-            force=force,
-            allow_exploratory=allow_exploratory,
-            sinks=[printer],
-        )
+        with loaded.origin.placed():
+            return carry_out(
+                spec,
+                host,
+                folder,
+                _on_ray(address),
+                force=force,
+                allow_exploratory=allow_exploratory,
+                sinks=[printer],
+            )
 
     past = allow_exploratory and folder.exists()
     return _carried_out(search, folder, display, as_json=as_json, past=past)

@@ -46,7 +46,7 @@ def validate(
 
 def _lines(loaded: Loaded) -> Iterator[tuple[str, str]]:
     """Say what the spec asks for, a label and a line each."""
-    spec, parts = loaded
+    spec, parts, _ = loaded
     stage, search, claim = spec.stage, spec.search, spec.match
     options = _listed(stage.domain.options)
     yield "domain", f"{parts.domain.name} version {parts.domain.version}{options}"

@@ -36,14 +36,14 @@ def build_objective(
     table, head = student.model.get_input_embeddings(), student.model.get_output_embeddings()
     facts = facts_of_config(student.model.config.to_dict(), head_tied=head.weight is table.weight)
     shapes = Shapes(facts, (workspace.teacher_facts,))
-    terms, hidden = {}, False
+    terms, needs = {}, frozenset[Signal]()
     for name, given in losses.items():
         loss = workspace.host.loss(name)
         config = workspace.loss_config(name, given)
         balanced = given.get("balance") == "auto"
         terms[name] = Term(loss.build(config, shapes), given["weight"], balanced)
-        hidden = hidden or Signal.HIDDEN_STATES in needs_of(loss, config)
-    return DistillationModel(student.model, terms, hidden=hidden)
+        needs |= needs_of(loss, config)
+    return DistillationModel(student.model, terms, needs=needs)
 
 
 def fit(

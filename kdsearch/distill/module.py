@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,12 +11,13 @@ from torch import Tensor, nn
 
 from kdsearch.distill.balance import Balance
 from kdsearch.distill.choices import option_scores
-from kdsearch.distill.passes import IGNORED, forward, source_mask
-from kdsearch.plugin import LossInputs, TopLogits
+from kdsearch.distill.passes import IGNORED, Pass, forward, source_mask
+from kdsearch.distill.signals import ATTENTION_KINDS, LAYER_KINDS
+from kdsearch.plugin import LossInputs, Signal, TopLogits
 from kdsearch.spec.objective import weight_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -38,19 +40,21 @@ class DistillationModel(nn.Module):
     Args:
         student: An encoder-decoder or a causal model.
         terms: The objective's terms by name.
-        hidden: Whether any term reads hidden states.
+        needs: The signals that any term reads: the student keeps those of its own layers.
     """
 
     accepts_loss_kwargs = True
     main_input_name = "input_ids"
 
-    def __init__(self, student: Any, terms: Mapping[str, Term], *, hidden: bool = False) -> None:
+    def __init__(
+        self, student: Any, terms: Mapping[str, Term], *, needs: Collection[Signal] = ()
+    ) -> None:
         super().__init__()
         self.student = student
         self.heads = nn.ModuleDict({name: term.module for name, term in terms.items()})
         self.weights = {name: term.weight for name, term in terms.items()}
         self.balance = Balance([name for name, term in terms.items() if term.balanced])
-        self.hidden = hidden
+        self.needs = frozenset(needs)
         self.step = 0
         self.total_steps = 1
 
@@ -82,7 +86,12 @@ class DistillationModel(nn.Module):
             num_items_in_batch: The Trainer's own count; the window's counts are used instead.
             batch: As `passes.collate` makes it.
         """
-        outputs = forward(self.student, batch, states=self.hidden)
+        outputs = forward(
+            self.student,
+            batch,
+            states=Signal.HIDDEN_STATES in self.needs,
+            attention=bool(ATTENTION_KINDS & self.needs),
+        )
         given = dict(signals or {})
         if "top_logits" in given:
             given["top_logits"] = _top_logits(**given["top_logits"])
@@ -92,9 +101,11 @@ class DistillationModel(nn.Module):
             labels=batch["labels"],
             target_mask=batch["labels"] != IGNORED,
             source_mask=source_mask(batch),
+            read_mask=batch["attention_mask"].bool(),
             student_hidden=outputs.states,
             signals=given,
             window_counts=window_counts,
+            student_layer=partial(_layer, outputs),
             step=self.step,
             total_steps=self.total_steps,
             choice_scores=scores,
@@ -124,6 +135,11 @@ class DistillationModel(nn.Module):
         for batch in batches:
             self(**batch)
         self.balance.step = -1
+
+
+def _layer(said: Pass, kind: Signal, stack: str, layer: int) -> Tensor:
+    """Return what one layer says in a pass."""
+    return LAYER_KINDS[kind](said, stack, layer).values
 
 
 def _top_logits(

@@ -6,11 +6,13 @@ model reads source and target in one sequence; its head is computed at target po
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
+
+from kdsearch.distill.attention import Attention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +37,8 @@ class Pass:
     states: Mapping[str, Sequence[Tensor]]
     """By stack, then layer: (batch, tokens, width). `encoder` at source tokens, `decoder` where
     each target token is predicted. Empty unless asked for; causal models have no `encoder`."""
+    attention: Attention | None = None
+    """Of all layers, if asked for. A causal model's is over all that `input_ids` hold."""
 
 
 def collate(
@@ -100,17 +104,23 @@ def batches(items: Sequence[Item], length: Callable[[Item], int]) -> Iterator[li
         start = end
 
 
-def forward(model: Any, batch: Mapping[str, Tensor], *, states: bool = False) -> Pass:
+def forward(
+    model: Any, batch: Mapping[str, Tensor], *, states: bool = False, attention: bool = False
+) -> Pass:
     """Run a model on a batch of `collate`.
 
     Args:
         model: An encoder-decoder, or a causal model whose head is linear.
         batch: On the model's device.
         states: Whether hidden states are kept.
+        attention: Whether queries, keys and values of self-attention are kept.
     """
-    if model.config.is_encoder_decoder:
-        return _encoder_decoder(model, batch, states)
-    return _causal(model, batch, states)
+    run = _encoder_decoder if model.config.is_encoder_decoder else _causal
+    if not attention:
+        return run(model, batch, states)
+    kept = Attention(model)
+    with kept.recorded():
+        return replace(run(model, batch, states), attention=kept)
 
 
 def source_mask(batch: Mapping[str, Tensor]) -> Tensor:

@@ -24,6 +24,8 @@ from kdsearch.plugin import LayerSignal, Signal, SignalRequest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from kdsearch.distill.attention import Attention
+
 
 class Axis(StrEnum):
     """The tokens along which a signal lies."""
@@ -49,10 +51,43 @@ def _hidden_states(said: Pass, stack: str, layer: int) -> Told:
     return Told(said.states[stack][layer], (axis,))
 
 
+def _attention_relations(said: Pass, stack: str, layer: int) -> Told:
+    """Read a layer's queries, keys and values; the relations are made of them where they count.
+
+    For each token this is some times the width, and not the number of tokens of its row.
+    """
+    attention = _attention(said)
+    return Told(attention.vectors(stack, layer), (_attended(attention, stack),))
+
+
+def _attention_scores(said: Pass, stack: str, layer: int) -> Told:
+    """Read a layer's scores of attention."""
+    attention = _attention(said)
+    return Told(attention.scores(stack, layer), (_attended(attention, stack),) * 2)
+
+
+def _attention(said: Pass) -> Attention:
+    if said.attention is None:
+        raise ValueError("the pass has kept no attention")
+    return said.attention
+
+
+def _attended(attention: Attention, stack: str) -> Axis:
+    """Return the tokens among which a stack attends."""
+    answers = attention.model.config.is_encoder_decoder and stack == "decoder"
+    return Axis.TARGET if answers else Axis.READ
+
+
 LAYER_KINDS: Mapping[Signal, Callable[[Pass, str, int], Told]] = {
     Signal.HIDDEN_STATES: _hidden_states,
+    Signal.ATTENTION_RELATIONS: _attention_relations,
+    Signal.ATTENTION_SCORES: _attention_scores,
 }
-"""How one layer's signal of each kind is read off a pass that has kept it."""
+"""How one layer's signal of each kind is read off a pass that has kept it, be it of a teacher or of
+a student."""
+
+ATTENTION_KINDS = frozenset({Signal.ATTENTION_RELATIONS, Signal.ATTENTION_SCORES})
+"""Those for which a pass keeps its attention."""
 
 
 def teacher_signals(
@@ -71,7 +106,12 @@ def teacher_signals(
     """
     kinds = {wanted.kind for wanted in request.layers}
     with inference(model):
-        said = forward(model, batch, states=Signal.HIDDEN_STATES in kinds)
+        said = forward(
+            model,
+            batch,
+            states=Signal.HIDDEN_STATES in kinds,
+            attention=bool(kinds & ATTENTION_KINDS),
+        )
     told: dict[str, Told] = {}
     kept = slice(request.vocabulary) if request.tokens is None else list(request.tokens)
     logits = said.logits[..., kept]

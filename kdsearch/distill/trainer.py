@@ -102,6 +102,7 @@ class DistillationTrainer(Trainer):
             counts = {
                 "target_tokens": sum((batch["labels"] != IGNORED).sum() for batch in batches),
                 "source_tokens": sum(source_mask(batch).sum() for batch in batches),
+                "read_tokens": sum(batch["attention_mask"].sum() for batch in batches),
                 "examples": sum(torch.tensor(len(batch["labels"])) for batch in batches),
             }
             shared = {name: self._over_devices(count, device) for name, count in counts.items()}

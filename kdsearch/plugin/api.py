@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_check
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
@@ -56,6 +56,11 @@ class Signal(StrEnum):
     TOP_LOGITS = "top_logits"
     HIDDEN_STATES = "hidden_states"
     ATTENTION_RELATIONS = "attention_relations"
+    """Of a layer of self-attention, counted from 1: queries, keys and values side by side, each of
+    all heads, for each token that attends (`ModelFacts.heads` tells their widths)."""
+    ATTENTION_SCORES = "attention_scores"
+    """Of a layer of self-attention, counted from 1: how much each token attends to each, without
+    mask and softmax; the last dimension is the heads."""
     TEXT = "text"
     """Its own answers: they take the place of the gold ones as targets."""
     CHOICE_SCORES = "choice_scores"
@@ -221,6 +226,9 @@ class LossInputs:
     """(batch, target): true at real target tokens, read off the labels."""
     source_mask: Tensor
     """(batch, source): true at real source tokens."""
+    read_mask: Tensor
+    """(batch, read): true at all real tokens that attend to each other: an encoder's source, or a
+    causal model's source and target without its last token."""
     student_hidden: Mapping[str, Sequence[Tensor]]
     """By stack (`encoder`, `decoder`), then by layer: (batch, tokens, width)."""
     signals: Mapping[str, Any]
@@ -228,7 +236,11 @@ class LossInputs:
     are by stack, then by the teacher's layer: 0 the embeddings, L the last of L layers. So
     `signals["hidden_states"]["decoder"][L]` is (batch, target, width)."""
     window_counts: Mapping[str, Tensor]
-    """`target_tokens`, `source_tokens`, `examples` of the whole accumulation window."""
+    """`target_tokens`, `source_tokens`, `read_tokens`, `examples` of the whole accumulation
+    window."""
+    student_layer: Callable[[Signal, str, int], Tensor]
+    """Returns what one of the student's layers says: of a kind of signal, a stack and a layer, in
+    the form in which `signals` holds the teacher's. For losses that need this kind."""
     step: int
     total_steps: int
     choice_scores: Tensor | None = None
@@ -258,7 +270,8 @@ class Loss(Protocol):
 
         Where that depends on its options, a property `needs` of `Config` adds more; which layers
         and temperatures, a method `request` says: see `kdsearch.plugin.signals`. A method
-        `warnings(teacher)` of `Config` lists what `plan` should say of its options.
+        `warnings(teacher)` of `Config` lists what `plan` should say of its options; a method
+        `check(shapes)` raises a `SpecError`, its `where` an option, for models that do not fit.
         """
 
     def build(self, config: Any, shapes: Shapes) -> nn.Module:
@@ -284,6 +297,10 @@ class Size:
     """The depth of each stack, where the ladder says it."""
     other_tokens: bool = False
     """Whether it reads or writes other tokens than the teacher, so that only answers compare."""
+
+    config: Mapping[str, Any] | None = None
+    """The model's configuration, as in `config.json`, where the ladder says it: losses are then
+    checked against its measures before anything runs."""
 
     @property
     def compute_parameters(self) -> int:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from kdsearch.errors import SpecError
 from kdsearch.plugin.api import API, Ladder, Loss, Options, Shapes, Signal
+from kdsearch.plugin.attention import AttentionRelationsConfig, check_stack
 from kdsearch.plugin.cuts import DepthLadder, PruneLadder
 from kdsearch.plugin.hookspecs import hookimpl
 from kdsearch.plugin.ladders import ScratchLadder, resolve
@@ -77,12 +77,7 @@ class HiddenMseConfig(Options):
         Raises:
             SpecError: If a layer is out of range, or the models have no such stack.
         """
-        if self.stack not in teacher.stacks:
-            raise SpecError(
-                f"a model of family {teacher.family} has no {self.stack}",
-                where="stack",
-                fix=f"allowed: {', '.join(teacher.stacks)}",
-            )
+        check_stack(self.stack, teacher)
         pairs = layer_pairs(self.layers, student_layers, teacher.depth(self.stack))
         kind = Signal.HIDDEN_STATES
         return SignalRequest(
@@ -123,23 +118,22 @@ class NamedLoss:
 def kdsearch_losses() -> list[Loss]:
     """Offer the core's loss terms."""
     home = "kdsearch.distill.losses"
-    none, logits, hidden, choices = (
-        frozenset[Signal](),
-        frozenset({Signal.TOP_LOGITS}),
-        frozenset({Signal.HIDDEN_STATES}),
-        frozenset({Signal.CHOICE_SCORES}),
+    logits, hidden, attention, choices = (
+        frozenset({signal})
+        for signal in (
+            Signal.TOP_LOGITS,
+            Signal.HIDDEN_STATES,
+            Signal.ATTENTION_RELATIONS,
+            Signal.CHOICE_SCORES,
+        )
     )
+    relations = AttentionRelationsConfig
     return [
-        NamedLoss("answer_ce", "1", AnswerCeConfig, none, f"{home}:AnswerCe"),
+        NamedLoss("answer_ce", "1", AnswerCeConfig, frozenset(), f"{home}:AnswerCe"),
         NamedLoss("soft_labels", "1", SoftLabelsConfig, logits, f"{home}:SoftLabels"),
         NamedLoss("hidden_mse", "2", HiddenMseConfig, hidden, f"{home}:HiddenMse"),
-        NamedLoss(
-            "choice_scores",
-            "1",
-            ChoiceScoresConfig,
-            choices,
-            f"{home}:ChoiceScores",
-        ),
+        NamedLoss("attention_relations", "1", relations, attention, f"{home}:AttentionRelations"),
+        NamedLoss("choice_scores", "1", ChoiceScoresConfig, choices, f"{home}:ChoiceScores"),
     ]
 
 

@@ -278,7 +278,8 @@ def _deep(teacher: ModelFacts, layers: int) -> dict[str, Any]:
 def _size(
     name: str, teacher: ModelFacts, changes: Mapping[str, Any], recipe: Mapping[str, Any]
 ) -> Size:
-    facts = facts_of_config({**teacher.config, **changes}, head_tied=teacher.head_tied)
+    config = {**teacher.config, **changes}
+    facts = facts_of_config(config, head_tied=teacher.head_tied)
     return Size(
         name,
         facts.parameters,
@@ -286,6 +287,7 @@ def _size(
         {"changes": dict(changes), "trimmed": "vocab_size" in changes, **recipe},
         teacher.head_tied,
         facts.layers,
+        config=config,
     )
 
 

@@ -51,7 +51,7 @@ class ScratchLadder:
             recipe = scratch_model_config(config.family, measures, teacher.vocabulary)
             facts = facts_of_config(recipe, head_tied=True)
             size = Size(name, facts.parameters, facts.embedding_parameters, recipe)
-            listed.append(replace(size, layers=facts.layers))
+            listed.append(replace(size, layers=facts.layers, config=recipe))
         return listed
 
     def build(self, size: Size, config: Any, teacher: ModelFacts, seed: int) -> Student:

@@ -6,6 +6,7 @@ Only the form is checked here: what the keys mean is for `loading`.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from math import isfinite
@@ -18,7 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from kdsearch.errors import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 Trail = tuple[str | int, ...]
@@ -223,6 +224,32 @@ class Origin:
     def rename(self, trail: Trail) -> Trail:
         """Turn a trail in the model into one in the document."""
         return trail[2:] if self.folded and trail[:2] == ("stages", 0) else trail
+
+    @contextmanager
+    def placed(self) -> Iterator[None]:
+        """Put the place in the document before faults that are at a key of it.
+
+        So that what shows only when models are looked at stands at its line too.
+        """
+        try:
+            yield
+        except SpecError as error:
+            trail = self._trail_of(error.where or "")
+            if self.document is None or not trail:
+                raise
+            where = self.document.place(trail)
+            message = f"{error.where}: {error.message}"
+            raise SpecError(message, where=where, fix=error.fix) from error
+
+    def _trail_of(self, name: str) -> Trail:
+        """Return the trail of a name such as `losses.hidden_mse.layers`; empty if it is none."""
+        words = name.split(".")
+        at: Trail = tuple(int(word) if word.isdecimal() else word for word in words)
+        places = self.document.places if self.document else {}
+        for trail in (at, ("stages", 0, *at)):
+            if trail[: 1 + len(trail) - len(at)] in places:
+                return trail
+        return ()
 
     def line(self, trail: Trail, message: str, *, at_key: bool = False) -> str:
         """Put the place of a (renamed) trail before a message, where there is a document."""

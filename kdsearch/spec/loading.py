@@ -47,6 +47,8 @@ class Loaded(NamedTuple):
 
     spec: SearchSpec
     parts: Parts
+    origin: Origin
+    """Where it was read, to name the places of later faults."""
 
 
 def load(path: Path, host: Host, overrides: Sequence[str] = ()) -> Loaded:
@@ -65,7 +67,7 @@ def load(path: Path, host: Host, overrides: Sequence[str] = ()) -> Loaded:
     for setting in overrides:
         document = override(document, setting)
     spec, origin = _model(document)
-    return Loaded(spec, resolve_parts(spec, host, origin))
+    return Loaded(spec, resolve_parts(spec, host, origin), origin)
 
 
 def load_spec(path: Path, host: Host, overrides: Sequence[str] = ()) -> SearchSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,26 @@ if TYPE_CHECKING:
     from kdsearch.plugin.api import Loss
     from kdsearch.spec.cache import Cache
     from kdsearch.spec.models import Stage
+    from kdsearch.spec.objective import LossTerm
 
 SMALL_VOCABULARY = 2**16
 """Up to it, a kept logit's entry takes 2 bytes instead of 4."""
 
+
+def _attending(teacher: ModelFacts, stack: str, read: int, target: int) -> int:
+    """Return how many tokens of a row attend to each other."""
+    return target if teacher.encoder_decoder and stack == "decoder" else read
+
+
 LAYER_NUMBERS: Mapping[Signal, Callable[[ModelFacts, str, int, int], int]] = {
     Signal.HIDDEN_STATES: lambda teacher, stack, read, target: (
         teacher.hidden * (read if stack == "encoder" else target)
+    ),
+    Signal.ATTENTION_RELATIONS: lambda teacher, stack, read, target: (
+        sum(teacher.heads.widths) * _attending(teacher, stack, read, target)
+    ),
+    Signal.ATTENTION_SCORES: lambda teacher, stack, read, target: (
+        teacher.heads.queries * _attending(teacher, stack, read, target) ** 2
     ),
 }
 """How many numbers one layer's signal of each kind has in a row: of the teacher's measures, the
@@ -57,17 +71,10 @@ def stage_request(
     """
     request, sizes = SignalRequest(), sorted(set(depths))
     for name, term in stage.losses.items():
-        for options in _combinations(term.rest):
-            try:
-                config = losses[name].Config(**options)
-            except ValidationError:  # values that do not go together: no configuration has them
-                continue
+        for config in configs_of(losses[name], term):
             for layers in sizes:
-                try:
+                with at_loss(name):
                     request |= request_of(losses[name], config, teacher, layers)
-                except SpecError as error:
-                    where = f"losses.{name}.{error.where}"
-                    raise SpecError(error.message, where=where, fix=error.fix) from error
     whole = cache.top_k is None or cache.top_k >= teacher.entries
     return replace(
         request,
@@ -76,6 +83,25 @@ def stage_request(
         vocabulary=teacher.tokens if teacher.entries < teacher.vocabulary else None,
         half=cache.states is StateType.FLOAT16,
     )
+
+
+def configs_of(loss: Loss, term: LossTerm) -> Iterator[Any]:
+    """Yield a loss's options with each searched value at each of its edges."""
+    for options in _combinations(term.rest):
+        try:
+            yield loss.Config(**options)
+        except ValidationError:  # values that do not go together: no configuration has them
+            continue
+
+
+@contextmanager
+def at_loss(name: str, whose: str = "") -> Iterator[None]:
+    """Put a loss's name before the place of its faults, and what they are of before the message."""
+    try:
+        yield
+    except SpecError as error:
+        where = ".".join(filter(None, ("losses", name, error.where)))
+        raise SpecError(f"{whose}{error.message}", where=where, fix=error.fix) from error
 
 
 def stored_bytes(

@@ -55,10 +55,10 @@ def searched(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "options.py").write_text(OPTIONS)
 
-    def call(*overrides: str, command: str = "run") -> str:
+    def call(*overrides: str, command: str = "run", spec: Path = toy_spec) -> str:
         settings = [word for override in overrides for word in ("--set", override)]
         where = ["--run-dir", "run", "--display", "none"] if command == "run" else []
-        ended = kd(command, toy_spec, "--plugin", "options.py", *where, *settings)
+        ended = kd(command, spec, "--plugin", "options.py", *where, *settings)
         assert (ended.exit_code, ended.stdout) == (2, "")
         assert ended.stderr.count("\n") == 1, ended.stderr
         return str(ended.stderr.removeprefix("error: ").rstrip())
@@ -143,6 +143,46 @@ def test_a_folder_with_a_foreign_tokenizer(
         "model: the model folder holds no tokenizer (save its tokenizer beside it with "
         "save_pretrained)"
     )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize(
+    ("options", "place", "told"),
+    [
+        (
+            "heads: 3",
+            "15:32: losses.attention_relations.heads",
+            "size small: 3 relation heads do not divide the queries of a student, 16 wide (allowed "
+            "are divisors of 16, or leave heads out)",
+        ),
+        (
+            "weight: 2, heads: 16",
+            "15:43: losses.attention_relations.heads",
+            "size tiny: 16 relation heads do not divide the queries of a student, 8 wide (allowed "
+            "are divisors of 8, or leave heads out)",
+        ),
+        (
+            "weight: 2, teacher_layer: {choice: [1, 3]}",
+            "15:51: losses.attention_relations.teacher_layer",
+            "3 is out of range: the teacher's encoder has layers 1 to 2",
+        ),
+    ],
+)
+def test_losses_that_do_not_fit_the_models_are_refused_at_their_line(
+    searched: Callable[..., str],
+    toy_spec: Path,
+    tmp_path: Path,
+    command: str,
+    options: str,
+    place: str,
+    told: str,
+) -> None:
+    text = toy_spec.read_text(encoding="utf8")
+    file = tmp_path / "fits.yaml"
+    line = f"  attention_relations: {{{options}}}"
+    file.write_text(text.replace("  answer_ce: {weight: 1.0}", line), encoding="utf8")
+    assert searched(command=command, spec=file) == f"{file}:{place}: {told}"
     assert not (tmp_path / "run").exists()
 
 

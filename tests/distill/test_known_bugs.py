@@ -246,9 +246,10 @@ def test_every_option_reaches_its_loss(case: Case, name: str, tmp_path: Path) ->
 
 
 def test_the_heads_of_losses_stay_outside_of_the_student(case: Case, tmp_path: Path) -> None:
-    head = LOSSES["hidden_mse"].build(LOSSES["hidden_mse"].Config(), case.shapes)
+    loss = LOSSES["hidden_mse"]
+    head = loss.build(loss.Config(), case.shapes)
     assert list(head.parameters())
-    model = DistillationModel(case.student, {"hidden_mse": Term(head, 1.0)}, hidden=True)
+    model = DistillationModel(case.student, {"hidden_mse": Term(head, 1.0)}, needs=loss.needs)
     DistillationTrainer(model=model)._save(str(tmp_path))
     kind: Any = AutoModelForCausalLM if case.causal else AutoModelForSeq2SeqLM
     plain, report = kind.from_pretrained(tmp_path, output_loading_info=True)

@@ -46,7 +46,9 @@ def inputs(seed: int = 0, student_width: int = 4, teacher_width: int = 4) -> Los
         labels=labels.masked_fill(~mask, -100),
         target_mask=mask,
         source_mask=source_mask,
+        read_mask=source_mask,
         student_hidden=states,
+        student_layer=lambda _, stack, layer: states[stack][layer],
         signals={
             "top_logits": TopLogits(3 * normal(BATCH, TARGET, VOCABULARY)),
             "hidden_states": {
@@ -221,6 +223,8 @@ def _padded(batch: LossInputs, extra: int) -> LossInputs:
         labels=longer(batch.labels, -100),
         target_mask=longer(batch.target_mask, 0),
         source_mask=longer(batch.source_mask, 0),
+        read_mask=longer(batch.read_mask, 0),
+        student_layer=batch.student_layer,
         student_hidden={
             stack: [longer(layer, 5.0) for layer in states]
             for stack, states in batch.student_hidden.items()

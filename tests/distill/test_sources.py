@@ -51,7 +51,7 @@ def losses(family: Any, rows: Rows, source: Any, folder: Path, steps: int = 50) 
     }
     told: list[Any] = []
     train(
-        DistillationModel(model, terms, hidden=True),
+        DistillationModel(model, terms, needs={Signal.HIDDEN_STATES}),
         rows.table(**source.columns(rows)),
         Collator(0, source, causal=not model.config.is_encoder_decoder),
         Training(learning_rate=1e-2, batch_size=8, max_steps=steps),

@@ -51,7 +51,7 @@ def objective(tiny: Any, *, width: int = 8, balanced: bool = False) -> Distillat
         "hidden_mse": Term(HiddenMse(HiddenMseConfig(), shapes), 0.3, balanced),
         "source_mse": Term(HiddenMse(HiddenMseConfig(stack="encoder"), shapes), 0.3),
     }
-    return DistillationModel(model, terms, hidden=True)
+    return DistillationModel(model, terms, needs={Signal.HIDDEN_STATES})
 
 
 def fit(

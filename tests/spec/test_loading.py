@@ -27,7 +27,7 @@ def fault(toy_spec: Path, toy_host: Host, *overrides: str) -> str:
 
 
 def test_the_toy_spec_loads(toy_spec: Path, toy_host: Host) -> None:
-    spec, parts = load(toy_spec, toy_host)
+    spec, parts, _ = load(toy_spec, toy_host)
     assert list(spec.stage.spaces) == [
         "losses.soft_labels.weight",
         "losses.soft_labels.temperature",
