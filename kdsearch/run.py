@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import shutil
 from collections import Counter
 from dataclasses import asdict
 from importlib import metadata
@@ -315,6 +316,8 @@ class _Search:
             executor(director, self.spec, self.folder / "ray")
             summary = summarise(journal.records)
         self._export(summary)
+        for unfinished in (self.folder / "trials").glob("*/training"):  # what was stopped or failed
+            shutil.rmtree(unfinished)
         text = json.dumps(summary, indent=1, allow_nan=False)
         (self.folder / "summary.json").write_text(text + "\n", encoding="utf8")
         return summary

@@ -235,6 +235,44 @@ def test_a_trial_has_its_seed_and_its_threads(
     assert set(threads) == {3}
 
 
+def test_an_interrupted_trial_continues_from_its_checkpoint(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    asked = ["train.checkpoints={steps: 2}", "teachers.0.fine_tune.checkpoints={steps: 2}"]
+    asked += ["ladder.sizes.small.dropout=0.1"]
+    interrupted: list[str | None] = []
+
+    def interrupt(record: Record) -> None:
+        event = record.event
+        if isinstance(event, TrialProgress) and event.step == 3 and event.trial not in interrupted:
+            interrupted.append(event.trial)
+            raise KeyboardInterrupt
+
+    folder, whole = tmp_path / "run", search(tmp_path / "whole", *asked)
+    with pytest.raises(KeyboardInterrupt):
+        search(folder, *asked, sinks=[interrupt])
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            resume(folder, run_locally, sinks=[interrupt])
+    assert interrupted == [None, "small-baseline-s0", "small-c0-s0"]
+    assert (folder / "trials" / "small-c0-s0" / "training" / "checkpoint-2").exists()
+    summary = resume(folder, run_locally)
+    assert summary["sizes"] == whole["sizes"]
+    notes = [
+        (event.trial, event.note)
+        for event in (record.event for record in read(folder / "journal.jsonl"))
+        if isinstance(event, TrialProgress) and event.note
+    ]
+    told = "goes on from its checkpoint at step 2"
+    assert notes == [(trial, told) for trial in interrupted]
+    one, two = (
+        (root / "trials" / "small-c0-s0" / "student" / "model.safetensors").read_bytes()
+        for root in (folder, tmp_path / "whole")
+    )
+    assert one == two
+    assert not list(folder.rglob("training"))
+
+
 def test_a_trial_that_runs_out_of_memory_says_how_it_goes_on(
     search: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -83,7 +85,14 @@ def fit(
         report=report,
         groups=[example.group for example in rows.examples],
         report_steps=evaluation_steps(training, rows),
+        identity=_identity(job.get("settings"), training, job["seed"], rows),
     )
+
+
+def _identity(settings: Any, training: Training, seed: int, rows: Rows) -> str:
+    """Hash what a training is: its settings, seed and rows in their order."""
+    told = json.dumps([settings, training.model_dump(mode="json"), seed], sort_keys=True)
+    return hashlib.sha256(told.encode() + b"".join(rows.keys())).hexdigest()[:16]
 
 
 def _steps(training: Training, rows: Rows) -> int:

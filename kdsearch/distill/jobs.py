@@ -7,6 +7,7 @@ directory. Nothing here knows what the search will make of the result.
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -119,9 +120,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         if "note" in progress:
             report(progress)
             return
-        reached = [step for step in due if step <= progress["step"]]
-        del due[: len(reached)]
-        report({**progress, **(judged()[1] if reached else {}), "sample": samples.take()})
+        scores = judged()[1] if progress["step"] in due else {}
+        report({**progress, **scores, "sample": samples.take()})
 
     untrained = judged()[0].mean
     model = build_objective(workspace, student, settings.losses)
@@ -147,6 +147,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         "seconds": time.monotonic() - started,
     }
     (folder / "metrics.json").write_text(json.dumps(result), encoding="utf8")
+    shutil.rmtree(folder / "training", ignore_errors=True)  # its checkpoints
     return result
 
 

@@ -65,6 +65,11 @@ class Divisible:
             part = self.collate(rows[start : start + self.size])
             yield {**part, "window_counts": batch["window_counts"]}
 
+    def resize(self, size: int) -> None:
+        """Take parts of at most so many rows."""
+        self.divided = self.divided or size < self.size
+        self.size = size
+
     def halve(self, step: int, window: Sequence[Batch]) -> str:
         """Make parts half as large, and free what the batches of a window need no more.
 
@@ -84,8 +89,8 @@ class Divisible:
                 fix="set train.gradient_checkpointing: true or train.precision: bf16, lower "
                 "prompt.max_tokens, or leave out the largest sizes",
             )
-        before, self.size = self.size, (self.size + 1) // 2
-        self.divided = True
+        before = self.size
+        self.resize((self.size + 1) // 2)
         for batch in window:
             for name in COSTLY:
                 batch.pop(name, None)

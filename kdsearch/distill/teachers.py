@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +55,7 @@ def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report
         flops["signals"] += 2.0 * compute * signals.get("tokens", 0)
     answers = answer_split(workspace, teacher, "dev", workspace.teacher_root)
     flops["evaluation"] = 2.0 * compute * workspace.rows("dev", teacher).tokens
+    shutil.rmtree(folder.parent / "training", ignore_errors=True)  # its checkpoints
     return {
         "parameters": count_parameters(teacher.model),
         "score": answers.mean,

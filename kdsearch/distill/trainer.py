@@ -7,6 +7,7 @@ of our own, to report each loss term, and to go on with less memory.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,7 +26,9 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.utils.logging import disable_progress_bar
 
+from kdsearch.distill.checkpoints import PREFIX, CheckpointClock, Checkpoints
 from kdsearch.distill.conditions import training_conditions
 from kdsearch.distill.memory import Divisible
 from kdsearch.distill.passes import IGNORED, source_mask
@@ -37,6 +40,7 @@ from kdsearch.spec.training import Precision, Schedule, Training
 if TYPE_CHECKING:
     from torch.utils.data import Sampler
 
+    from kdsearch.distill.checkpoints import Last
     from kdsearch.distill.data import Collator
     from kdsearch.distill.module import DistillationModel
 
@@ -44,6 +48,8 @@ SECONDS_BETWEEN_REPORTS = 3.0
 """A stop takes effect at a report."""
 
 HEADS = "loss_heads.safetensors"
+PROGRESS = "progress.json"
+"""In a checkpoint: what the Trainer's own state does not say."""
 
 SCHEDULES = {schedule: schedule.value for schedule in Schedule} | {
     Schedule.CONSTANT: "constant_with_warmup"
@@ -71,6 +77,7 @@ class DistillationTrainer(Trainer):
         *,
         order: Sampler[int] | None = None,
         note: Callable[[str], None] = lambda said: None,
+        checkpoints: Checkpoints | None = None,
         data_collator: Any = None,
         **options: Any,
     ) -> None:
@@ -78,6 +85,7 @@ class DistillationTrainer(Trainer):
         self.data_collator: Any = Divisible(self.data_collator, self._train_batch_size)
         self.order = order
         self.note = note
+        self.checkpoints = checkpoints
         self._window: list[dict[str, Any]] = []
         """The batches of the optimiser step under way."""
         self._begun = 0
@@ -223,6 +231,26 @@ class DistillationTrainer(Trainer):
         """Return the order of rows that was given, else let the Trainer choose."""
         return self.order or super()._get_train_sampler(train_dataset)
 
+    def go_on(self, last: Last) -> None:
+        """Train on from a checkpoint, or from the beginning without one."""
+        for fault in last.faults:
+            self.note(fault)
+        if last.path is not None:
+            known = json.loads((last.path / PROGRESS).read_text(encoding="utf8"))
+            self.data_collator.resize(known["micro_batch"])
+            self._summed_steps = last.step
+            self.note(f"goes on from its checkpoint at step {last.step}")
+        self.train(resume_from_checkpoint=None if last.path is None else str(last.path))
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Write a checkpoint whole; what the Trainer writes, and what it does not know of."""
+        super()._save_checkpoint(model, trial)
+        if self.checkpoints is not None and self.args.should_save:
+            path = Path(self.args.output_dir or ".") / f"{PREFIX}{self.state.global_step}"
+            known = {"micro_batch": self.data_collator.size}
+            (path / PROGRESS).write_text(json.dumps(known), encoding="utf8")
+            self.checkpoints.seal(path)
+
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
@@ -236,6 +264,7 @@ class DistillationTrainer(Trainer):
             for name, value in weights.items()
             if name.startswith(prefix)
         }
+        disable_progress_bar()
         model.student.save_pretrained(folder, state_dict=student)
         heads = {name: value for name, value in weights.items() if not name.startswith(prefix)}
         save_file(heads, folder / HEADS)
@@ -278,8 +307,14 @@ class _Reporter(TrainerCallback):
 
     def __init__(self, report: Progress, steps: Iterable[int]) -> None:
         self.report = report
-        self.steps = frozenset([1, *steps])
+        self.steps = {1, *steps}
         self.reported = time.monotonic()
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Mark the first step, which need not be 1."""
+        self.steps.add(state.global_step + 1)
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -318,8 +353,9 @@ def train(
     report: Progress,
     groups: Sequence[str | None] = (),
     report_steps: Iterable[int] = (),
+    identity: str = "",
 ) -> None:
-    """Train a model in place.
+    """Train a model in place, or go on with a training that was cut off.
 
     Args:
         model: The student with its objective.
@@ -327,12 +363,13 @@ def train(
         collator: Makes batches of rows.
         training: Optimiser, precision and order.
         steps: The budget in optimiser steps.
-        folder: Where the Trainer may write.
+        folder: Where checkpoints are, and where the Trainer may write.
         seed: Of the order of examples and of dropout.
         report: Called at the first step, every few seconds, at `report_steps` and at the end, and
             with a note where memory ran out.
         groups: The group of each row, to draw groups equally often where that is asked for.
         report_steps: Steps at which a report is due in any case.
+        identity: Of this training: only its own checkpoints in `folder` are used.
 
     Raises:
         SpecError: If precision or dropout do not suit model or device.
@@ -363,6 +400,7 @@ def train(
         dataloader_pin_memory=torch.cuda.is_available(),
         use_cpu=not torch.cuda.is_available(),
     )
+    checkpoints = Checkpoints(folder, identity)
     trainer = DistillationTrainer(
         model=model,
         args=arguments,
@@ -372,11 +410,13 @@ def train(
         note=lambda said: report(
             {"step": trainer.state.global_step, "total_steps": steps, "note": said}
         ),
-        callbacks=[_Reporter(report, report_steps)],
+        checkpoints=checkpoints,
+        callbacks=[_Reporter(report, report_steps), CheckpointClock(training.checkpoints)],
     )
     trainer.remove_callback(PrinterCallback)  # standard output is for data
+    last = checkpoints.last()
     with training_conditions(model.student, training):
-        trainer.train()
+        trainer.go_on(last)
 
 
 def _order(

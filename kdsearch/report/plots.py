@@ -48,9 +48,9 @@ def curves(records: Iterable[Record]) -> list[Curve]:
         if isinstance(event, TrialProgress) and "loss" in event.losses:
             name = event.trial or "teacher"
             curve = found.setdefault(name, Curve(name, [], []))
-            if curve.steps and event.step <= curve.steps[-1]:  # the trial was started again
-                curve.steps.clear()
-                curve.losses.clear()
+            while curve.steps and event.step <= curve.steps[-1]:  # the trial went on from before
+                curve.steps.pop()
+                curve.losses.pop()
             curve.steps.append(event.step)
             curve.losses.append(event.losses["loss"])
     return [curve for curve in found.values() if len(curve.steps) > 1]

@@ -56,6 +56,15 @@ def _consistent(training: Any) -> Any:
     return training
 
 
+class CheckpointTimes(Strict):
+    """When a training that goes on is kept on disk, to continue from there."""
+
+    minutes: float | None = Field(default=5.0, gt=0.0)
+    """Minutes from one checkpoint to the next; null for none by time."""
+    steps: int | None = Field(default=None, gt=0)
+    """Besides, optimiser steps from one checkpoint to the next."""
+
+
 class Training(Strict):
     """How a model is trained."""
 
@@ -91,6 +100,9 @@ class Training(Strict):
     """Batch examples of about one length: less padding, a less random order."""
     evaluations: int = Field(default=1, gt=0)
     """How often dev is answered on the way, the end included."""
+    checkpoints: CheckpointTimes = CheckpointTimes()
+    """When an unfinished training is kept on disk: after a worker's death, or by `kdsearch resume`,
+    it continues from the last checkpoint, exactly as it would have gone on."""
 
     @model_validator(mode="after")
     def _check(self) -> Training:

@@ -151,18 +151,19 @@ def test_a_loss_that_turns_to_nan_fails_its_trials_by_name(
 
 DEATH = (
     "seen = Path(__file__).with_suffix('.seen')",
-    "if not seen.exists():",
+    "if inputs.step == 50 and not seen.exists():",
     "    seen.touch()",
     "    os.kill(os.getpid(), signal.SIGKILL)",
 )
-"""Of the first worker that comes to it."""
+"""Of the first worker that comes so far."""
 
 
 def test_a_killed_worker_is_replaced_and_a_terminated_search_says_how_to_go_on(
-    begin: Callable[..., Any], search: list[object], tmp_path: Path
+    begin: Callable[..., Any], search: list[object], whole: tuple[Path, Any], tmp_path: Path
 ) -> None:
     plugin, folder = tmp_path / "deadly.py", tmp_path / "ended"
     options = [*with_loss(plugin, "deadly", *DEATH), "--run-dir", folder]
+    options += ["--set", "train.checkpoints.steps=20"]
     driver = begin(*search, *options)
     told = []
     for line in driver.stderr:
@@ -170,6 +171,12 @@ def test_a_killed_worker_is_replaced_and_a_terminated_search_says_how_to_go_on(
         if "c0-s0  finished in " in line:
             break
     assert plugin.with_suffix(".seen").exists(), "".join(told)
+    [resumed] = [line.split()[1] for line in told if "goes on from its checkpoint" in line]
+    one, two = (
+        (root / "trials" / resumed / "student" / "model.safetensors").read_bytes()
+        for root in (folder, whole[0])
+    )
+    assert one == two  # a loss of 0 changes nothing, and neither does a death
     driver.send_signal(signal.SIGTERM)
     told += driver.communicate()[1].splitlines(keepends=True)
     assert driver.returncode == 130

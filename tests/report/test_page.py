@@ -46,9 +46,14 @@ def test_a_run_without_students_has_no_pictures(summary: Summary) -> None:
     assert "<svg" not in render(nothing, [])
 
 
-def test_a_trial_that_began_again_is_drawn_from_its_new_start() -> None:
-    told = [progress(0, 1, 3.0), progress(1, 5, 2.0), progress(2, 1, 3.1), progress(3, 4, 2.5)]
-    assert curves(told) == [("28k-c0-s0", [1, 4], [3.1, 2.5])]
+@pytest.mark.parametrize(
+    ("again", "steps", "losses"), [(1, [1, 4], [3.1, 2.5]), (3, [1, 3, 4], [3.0, 3.1, 2.5])]
+)
+def test_a_trial_that_goes_on_from_before_is_drawn_from_there(
+    again: int, steps: list[int], losses: list[float]
+) -> None:
+    told = [progress(0, 1, 3.0), progress(1, 5, 2.0), progress(2, again, 3.1), progress(3, 4, 2.5)]
+    assert curves(told) == [("28k-c0-s0", steps, losses)]
 
 
 def test_a_curve_needs_two_reports_and_the_teacher_has_one() -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         (["train.warmup=1.5"], r"train.warmup: a share of the steps below 1, or whole steps"),
         (["train.dropout={choice: [0.1, 1.0]}"], r"train.dropout.*should be less than 1"),
         (["train.balance=group", "train.group_by_length=true"], r"train: .* give one"),
+        (["train.checkpoints.every=5"], r"unknown key 'every' in train.checkpoints"),
+        (["train.checkpoints.steps=0"], r"train.checkpoints.steps: should be greater than 0"),
         (["teachers.0.fine_tune.epochs=1"], r"fine_tune: give exactly one"),
     ],
 )

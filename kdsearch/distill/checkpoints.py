@@ -1,0 +1,131 @@
+"""Checkpoints of a training: written whole, checked before they are read, the last one kept.
+
+What stands in one is the trainer's business. A checkpoint counts once its seal is written: the
+hashes of its files, and the identity of the training that it belongs to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from transformers import TrainerCallback
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import TrainerControl, TrainerState, TrainingArguments
+
+    from kdsearch.spec.training import CheckpointTimes
+
+SEAL = "seal.json"
+PREFIX = "checkpoint-"
+"""The Trainer's, before the step."""
+
+
+class Last(NamedTuple):
+    """Where a training can go on."""
+
+    path: Path | None
+    """The last whole checkpoint, if there is one."""
+    step: int
+    faults: list[str]
+    """What is wrong with checkpoints that were passed over."""
+
+
+class Checkpoints:
+    """The checkpoints of one training.
+
+    Args:
+        folder: Holds them.
+        identity: Of the training; a checkpoint of another is not used.
+    """
+
+    def __init__(self, folder: Path, identity: str) -> None:
+        self.folder = folder
+        self.identity = identity
+
+    def seal(self, path: Path) -> None:
+        """Declare a checkpoint whole, and remove all others."""
+        files = {file.name: _digest(file) for file in sorted(path.iterdir()) if file.name != SEAL}
+        draft = path / f"{SEAL}.new"
+        with draft.open("w", encoding="utf8") as written:
+            json.dump({"identity": self.identity, "files": files}, written)
+            written.flush()
+            os.fsync(written.fileno())
+        draft.replace(path / SEAL)
+        for other in self._all():
+            if other != path:
+                shutil.rmtree(other)
+
+    def last(self) -> Last:
+        """Find where to go on; remove what cannot be used."""
+        faults: list[str] = []
+        for path in self._all():
+            fault = self._fault(path)
+            if fault is None:
+                return Last(path, _step(path), faults)
+            shutil.rmtree(path)
+            if fault:
+                faults.append(f"its checkpoint at step {_step(path)} is not used: {fault}")
+        return Last(None, 0, faults)
+
+    def _all(self) -> list[Path]:
+        """Return all checkpoints, whole or not, the latest first."""
+        found = [path for path in self.folder.glob(f"{PREFIX}*") if path.is_dir()]
+        return sorted(found, key=_step, reverse=True)
+
+    def _fault(self, path: Path) -> str | None:
+        """Return what is wrong with a checkpoint; empty if it was never whole."""
+        if not (path / SEAL).exists():
+            return ""
+        try:
+            seal = json.loads((path / SEAL).read_text(encoding="utf8"))
+            if seal["identity"] != self.identity:
+                return "it is of another training"
+            changed = [
+                name for name, known in seal["files"].items() if _digest(path / name) != known
+            ]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"it cannot be read ({error})"
+        return f"{changed[0]} is damaged" if changed else None
+
+
+class CheckpointClock(TrainerCallback):
+    """Asks for a checkpoint when one is due.
+
+    Args:
+        times: When that is.
+    """
+
+    def __init__(self, times: CheckpointTimes) -> None:
+        self.times = times
+        self.saved = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Ask for one, but after the last step."""
+        minutes, steps = self.times.minutes, self.times.steps
+        late = minutes is not None and time.monotonic() - self.saved > 60.0 * minutes
+        due = steps is not None and state.global_step % steps == 0
+        if (late or due) and state.global_step < state.max_steps:
+            control.should_save = True
+            self.saved = time.monotonic()
+
+
+def _step(path: Path) -> int:
+    """Return the step of a checkpoint; -1 of a folder that is none."""
+    number = path.name.removeprefix(PREFIX)
+    return int(number) if number.isdecimal() else -1
+
+
+def _digest(file: Path) -> str:
+    """Hash a file that has reached the disk."""
+    with file.open("rb") as opened:
+        os.fsync(opened.fileno())
+        return hashlib.file_digest(opened, "sha256").hexdigest()
