@@ -288,6 +288,16 @@ def check_tokenizer(folder: Path, embeddings: int) -> int | None:
     return entries
 
 
+def same_tokenizer(one: Path, other: Path) -> bool:
+    """Whether two model folders have a tokenizer that makes the same ids of every text."""
+    files = [folder / "tokenizer.json" for folder in (one, other)]
+    if not all(file.is_file() for file in files):
+        return False
+    first, second = map(_json_of, files)
+    parts = ("model", "added_tokens", "normalizer", "pre_tokenizer", "post_processor")
+    return all(first.get(part) == second.get(part) for part in parts)
+
+
 def _json_of(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf8"))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kdsearch import __version__
 from kdsearch.errors import RunError
 from kdsearch.events import RunStarted
+from kdsearch.model_folders import located
 from kdsearch.plan import Plan, make_plan
 from kdsearch.plugin.host import Host
 from kdsearch.predictions import predictions_fingerprint
@@ -192,7 +193,11 @@ def _grew(old: Any, new: Any) -> bool:
 def absolute_paths(spec: SearchSpec, parts: Parts) -> SearchSpec:
     """Make the spec's paths absolute: workers may run elsewhere.
 
-    A domain's options are paths where its `Options` type them as `pathlib.Path`.
+    A domain's options are paths where its `Options` type them as `pathlib.Path`. Models of the hub
+    are downloaded, and named by their commit.
+
+    Raises:
+        ModelError: If there is no model of a name.
     """
     values = spec.model_dump(mode="json")
     stage = values["stages"][-1]
@@ -201,9 +206,12 @@ def absolute_paths(spec: SearchSpec, parts: Parts) -> SearchSpec:
         if isinstance(options[name], Path):
             stage["domain"]["options"][name] = str(options[name].absolute())
     for teacher in stage["teachers"]:
-        for key in ("model", "predictions"):
-            if teacher[key] is not None:
-                teacher[key] = str(Path(teacher[key]).absolute())
+        if teacher["model"] is not None:
+            teacher["model"] = located(teacher["model"])
+        if teacher["predictions"] is not None:
+            teacher["predictions"] = str(Path(teacher["predictions"]).absolute())
+    if (own := getattr(parts.ladder_config, "located", None)) is not None:
+        values["ladder"] |= own().model_dump(mode="json")
     if values["cache"]["path"] is not None:
         values["cache"]["path"] = str(Path(values["cache"]["path"]).absolute())
     return SearchSpec.model_validate(values)

@@ -5,11 +5,11 @@ Needs their tokenizers alone; no model is built.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdsearch.distill.data import encode
 from kdsearch.distill.students import domain_tokenizer, load_tokenizer
+from kdsearch.model_folders import model_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -33,7 +33,7 @@ def check_prompts(spec: SearchSpec, parts: Parts, teacher: ModelFacts, assigned:
     """
     source = spec.stage.teachers[0]
     if source.model is not None:
-        tokenizer = load_tokenizer(Path(source.model))
+        tokenizer = load_tokenizer(model_folder(source.model))
     else:
         tokenizer = domain_tokenizer(parts.domain, parts.options)
     family = getattr(parts.ladder_config, "family", teacher.family)

@@ -115,15 +115,14 @@ def check_fit(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> N
 
 
 def random_model(measures: Any, tokenizer: PreTrainedTokenizerBase, seed: int) -> PreTrainedModel:
-    """Build a randomly initialised encoder-decoder from a `config.json`-like mapping."""
-    config = AutoConfig.for_model(
-        **measures,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        decoder_start_token_id=tokenizer.pad_token_id,
-    )
+    """Build a randomly initialised model from a `config.json`-like mapping."""
+    ids = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    if measures["model_type"] == "t5":
+        ids["decoder_start_token_id"] = tokenizer.pad_token_id
+    config = AutoConfig.for_model(**{**measures, "bos_token_id": None, **ids})
     set_seed(seed)
-    return AutoModelForSeq2SeqLM.from_config(config)  # type: ignore[no-any-return]  # untyped
+    auto: Any = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    return auto.from_config(config)  # type: ignore[no-any-return]  # untyped
 
 
 def build_scratch(size: Size, teacher: ModelFacts, seed: int) -> Student:

@@ -11,11 +11,13 @@ from kdsearch.distill.evaluate import Answers, answer, predict, write_prediction
 from kdsearch.distill.fitting import build_objective, fit, to_device, tokens_trained
 from kdsearch.distill.sources import provide
 from kdsearch.distill.students import count_parameters, load_student, random_model
+from kdsearch.model_folders import model_folder
 from kdsearch.plugin import Student
 from kdsearch.spec.parts import ANSWER_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from kdsearch.distill.fitting import Report
     from kdsearch.distill.workspace import Workspace
@@ -83,7 +85,7 @@ def _untrained(workspace: Workspace) -> Student:
     """Return the teacher before fine-tuning: random from its measures, or as stored."""
     spec = workspace.spec.stage.teachers[0]
     if spec.model is not None:
-        return load_student(Path(spec.model))
+        return load_student(model_folder(spec.model))
     tokenizer = workspace.scratch_tokenizer()
     measures = workspace.teacher_facts.config
     return Student(random_model(measures, tokenizer, workspace.spec.search.seed), tokenizer)

@@ -17,6 +17,7 @@ from kdsearch.facts import (
     facts_of_folder,
     vocabulary_of,
 )
+from kdsearch.model_folders import model_folder
 from kdsearch.plan.plan import Counts, Plan
 from kdsearch.plan.warnings import warnings_of
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
@@ -94,8 +95,9 @@ def teacher_facts(spec: SearchSpec, parts: Parts) -> ModelFacts:
     """
     source = spec.stage.teachers[0]
     if source.model is not None:
-        facts = facts_of_folder(Path(source.model))
-        return replace(facts, tokens=check_tokenizer(Path(source.model), facts.vocabulary))
+        folder = model_folder(source.model)
+        facts = facts_of_folder(folder)
+        return replace(facts, tokens=check_tokenizer(folder, facts.vocabulary))
     own = getattr(parts.domain, "tokenizer", None)
     vocabulary = vocabulary_of(Path(own(parts.options))) if own else BYTE_VOCABULARY
     if source.scratch is None:

@@ -346,8 +346,10 @@ class Ladder(Protocol):
     """A way to make students of several sizes.
 
     One that builds on the teacher's own weights says so by an attribute `needs_model = True`, and
-    may be a `PreparedLadder` too. One whose sizes hang on the training texts has a property
-    `reads_texts` of its `Config`; where that is true, `sizes` is given them as `texts`.
+    may be a `PreparedLadder` too. One whose options name files or models has a method `located` of
+    its `Config` that returns them by absolute paths: workers run elsewhere. One whose sizes hang on
+    the training texts has a property `reads_texts` of its `Config`; where that is true, `sizes` is
+    given them as `texts`.
     """
 
     @property

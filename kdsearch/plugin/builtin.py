@@ -15,7 +15,7 @@ from kdsearch.plugin.api import API, Ladder, Loss, Options, Shapes, Signal
 from kdsearch.plugin.attention import AttentionRelationsConfig, check_stack
 from kdsearch.plugin.cuts import DepthLadder, PruneLadder
 from kdsearch.plugin.hookspecs import hookimpl
-from kdsearch.plugin.ladders import ScratchLadder, resolve
+from kdsearch.plugin.ladders import PretrainedLadder, ScratchLadder, resolve
 from kdsearch.plugin.layers import LayerChoice, layer_pairs
 from kdsearch.plugin.signals import LayerSignal, SignalRequest
 
@@ -140,4 +140,4 @@ def kdsearch_losses() -> list[Loss]:
 @hookimpl
 def kdsearch_ladders() -> list[Ladder]:
     """Offer the core's ladders."""
-    return [ScratchLadder(), DepthLadder(), PruneLadder()]
+    return [PretrainedLadder(), ScratchLadder(), DepthLadder(), PruneLadder()]

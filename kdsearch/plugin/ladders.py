@@ -1,15 +1,26 @@
-"""The ladder of students made from measures; building is left to `kdsearch.distill`."""
+"""Ladders of students made from measures, and of models that exist already.
+
+Building is left to `kdsearch.distill`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from kdsearch.facts import ModelFacts, facts_of_config
+from kdsearch.facts import (
+    ModelFacts,
+    check_tokenizer,
+    facts_of_config,
+    facts_of_folder,
+    same_tokenizer,
+)
+from kdsearch.model_folders import located, model_folder
 from kdsearch.plugin.api import Options, Size, Student
 
 if TYPE_CHECKING:
@@ -25,13 +36,15 @@ class ScratchSize(Options):
     heads: int = Field(gt=0)
     d_kv: int | None = Field(default=None, gt=0)
     """Width of one head; `d_model / heads` unless given."""
+    kv_heads: int | None = Field(default=None, gt=0)
+    """Of a llama: heads of keys and values, each shared by a group; `heads` unless given."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
 
 class ScratchConfig(Options):
     """Randomly initialised models of one family."""
 
-    family: Literal["t5"]
+    family: Literal["t5", "llama"]
     """The architecture."""
     sizes: Mapping[str, ScratchSize] = Field(min_length=1)
     """The measures of each size, by the size's name."""
@@ -62,16 +75,81 @@ class ScratchLadder:
 
 def scratch_model_config(family: str, measures: ScratchSize, vocabulary: int) -> dict[str, Any]:
     """Return the model configuration, as in `config.json`, of a model made from measures."""
+    width = measures.d_kv or max(1, measures.d_model // measures.heads)
+    if family == "llama":
+        return {
+            "model_type": family,
+            "vocab_size": vocabulary,
+            "hidden_size": measures.d_model,
+            "head_dim": width,
+            "intermediate_size": measures.d_ff,
+            "num_hidden_layers": measures.layers,
+            "num_attention_heads": measures.heads,
+            "num_key_value_heads": measures.kv_heads or measures.heads,
+            "attention_dropout": measures.dropout,
+            "tie_word_embeddings": True,
+        }
     return {
         "model_type": family,
         "vocab_size": vocabulary,
         "d_model": measures.d_model,
-        "d_kv": measures.d_kv or max(1, measures.d_model // measures.heads),
+        "d_kv": width,
         "d_ff": measures.d_ff,
         "num_layers": measures.layers,
         "num_heads": measures.heads,
         "dropout_rate": measures.dropout,
     }
+
+
+class PretrainedConfig(Options):
+    """Models that exist already."""
+
+    models: Mapping[str, str] = Field(min_length=1)
+    """A folder, or a model of the hub such as `google/flan-t5-small`, by the size's name."""
+
+    def located(self) -> PretrainedConfig:
+        """Return the same models by names that mean the same anywhere: see `located`."""
+        return PretrainedConfig(
+            models={name: located(model) for name, model in self.models.items()}
+        )
+
+
+@dataclass(frozen=True)
+class PretrainedLadder:
+    """Students that are trained models already, each with its own tokenizer."""
+
+    name: str = "pretrained"
+    Config: type[BaseModel] = PretrainedConfig
+
+    def sizes(self, config: Any, teacher: ModelFacts) -> list[Size]:
+        """Count each model by the header of its weights.
+
+        Raises:
+            ModelError: If one is no model folder, or has no tokenizer that fits it.
+        """
+        return [_stored_size(name, model, teacher) for name, model in config.models.items()]
+
+    def build(self, size: Size, config: Any, teacher: ModelFacts, seed: int) -> Student:
+        """Load the model with its own tokenizer."""
+        folder = model_folder(config.models[size.name])
+        student: Student = resolve("kdsearch.distill.students:load_student")(folder)
+        return student
+
+
+def _stored_size(name: str, model: str, teacher: ModelFacts) -> Size:
+    folder = model_folder(model)
+    facts = facts_of_folder(folder)
+    check_tokenizer(folder, facts.vocabulary)
+    return Size(
+        name,
+        facts.parameters,
+        facts.embedding_parameters,
+        {"model": model},
+        head_tied=facts.head_tied,
+        layers=facts.layers,
+        config=facts.config,
+        other_tokens=teacher.path is None or not same_tokenizer(folder, Path(teacher.path)),
+    )
 
 
 def resolve(implementation: str) -> Callable[..., Any]:

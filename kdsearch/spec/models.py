@@ -65,7 +65,7 @@ class Splits(Strict):
 class Scratch(Strict):
     """A teacher made from measures alone."""
 
-    family: Literal["t5"]
+    family: Literal["t5", "llama"]
     d_model: int = Field(gt=0)
     d_ff: int = Field(gt=0)
     layers: int = Field(gt=0)
@@ -79,7 +79,8 @@ class Teacher(Strict):
     """The frozen model whose signals are matched."""
 
     model: str | None = None
-    """A model folder."""
+    """A model folder, or a model of the hub such as `google/flan-t5-xl`, with `@REVISION` for
+    another than its main branch; a run records the commit."""
     scratch: Scratch | None = None
     """A model made from measures; give `fine_tune` too."""
     predictions: str | None = None
