@@ -93,8 +93,10 @@ class Asked:
             {name: getattr(evaluation, name) for name in evaluation.model_fields_set},
         )
 
-    def questions(self, split: str | None, items: int | None = None) -> list[Questions]:
-        """Return the questions of one split of each domain.
+    def questions(
+        self, split: str | None, items: int | None = None, *, confirm: bool = False
+    ) -> list[Questions]:
+        """Return the questions of one split of each domain; see `questions_of`.
 
         Raises:
             KdsearchError: If data are missing or malformed, or have no such split.
@@ -106,7 +108,15 @@ class Asked:
                 splits = splits or record.splits
                 seed = record.seed if seed is None else seed
             found.append(
-                questions_of(domain, options, split, splits=splits, seed=seed or 0, items=items)
+                questions_of(
+                    domain,
+                    options,
+                    split,
+                    splits=splits,
+                    seed=seed or 0,
+                    items=items,
+                    confirm=confirm,
+                )
             )
         return found
 

@@ -69,6 +69,7 @@ def questions_of(
     splits: Splits | None = None,
     seed: int = 0,
     items: int | None = None,
+    confirm: bool = False,
 ) -> Questions:
     """Return the questions of one split of a domain.
 
@@ -83,17 +84,15 @@ def questions_of(
         splits: How a search divides the data.
         seed: What it draws by.
         items: Take so many at most, always the same.
+        confirm: Whether `all` and official splits keep what a search with these `splits` decides
+            by; for answers that are not scored.
 
     Raises:
-        SpecError: If confirm is asked for.
+        SpecError: If confirm is asked for, or nothing else is left.
         DataError: If there is no such split, or the data are malformed.
     """
     if split == "confirm":
-        raise SpecError(
-            "confirm decides a search and is read for nothing else",
-            where="--split confirm",
-            fix="ask for dev, train, all or an official split",
-        )
+        raise _decides(split)
     everything = checked(load_examples(domain, options), domain.name)
     official = sorted({example.split for example in everything if example.split is not None})
     wanted = split or ("dev" if splits or domain.use is Use.SEARCH else "all")
@@ -113,9 +112,23 @@ def questions_of(
     else:
         advice = did_you_mean(name, {*official, *DRAWN, "all"})
         raise DataError(f"no split '{name}': {advice}", where=f"domain '{domain.name}'")
+    if splits is not None and not confirm and wanted not in DRAWN:
+        deciding = assign(everything, splits, seed, domain=domain.name).confirm
+        kept = {example.id for example in deciding}
+        chosen = [example for example in chosen if example.id not in kept]
+        if not chosen:
+            raise _decides(name)
     if items is not None and items < len(chosen):
         chosen = sorted(chosen, key=lambda example: _rank(example, seed))[:items]
     return Questions(domain, options, name, chosen, train)
+
+
+def _decides(split: str) -> SpecError:
+    return SpecError(
+        "confirm decides a search and is read for nothing else",
+        where=f"--split {split}",
+        fix="ask for dev, train, all or another official split",
+    )
 
 
 def chance_of(asked: Questions) -> Chance:
@@ -157,13 +170,16 @@ class Line(BaseModel):
     id: str | int | None = None
 
 
-def read_questions(lines: Iterable[str], name: str, domain: Domain) -> list[Example]:
+def read_questions(
+    lines: Iterable[str], name: str, domain: Domain, options: Any = None
+) -> list[Example]:
     """Read questions whose answers are not known, one JSON object a line.
 
     Args:
         lines: The file's; blank ones are left out.
         name: The file's, for errors.
-        domain: Says whether options are needed.
+        domain: Says whether options are needed, and may name classes.
+        options: The domain's.
 
     Returns:
         Examples with a placeholder for an answer; a question without an id gets its line number.
@@ -172,6 +188,8 @@ def read_questions(lines: Iterable[str], name: str, domain: Domain) -> list[Exam
         DataError: If a line is malformed, lacks options, or repeats an id, or there is none.
     """
     found: dict[str, Example] = {}
+    named = getattr(domain, "classes", None)
+    classes = tuple(named(options)) if named and domain.answer is Answer.LABEL else ()
     for number, text in enumerate(lines, start=1):
         if not text.strip():
             continue
@@ -189,7 +207,7 @@ def read_questions(lines: Iterable[str], name: str, domain: Domain) -> list[Exam
         if key in found:
             raise DataError(f"another question has the id '{key}'", where=where)
         answer = 0 if domain.answer in (Answer.CHOICE, Answer.LABEL) else ""
-        found[key] = Example(key, line.question, answer, choices=line.choices)
+        found[key] = Example(key, line.question, answer, choices=line.choices or classes)
     if not found:
         raise DataError("there is no question", where=name)
     return list(found.values())

@@ -76,8 +76,8 @@ def evaluate(
     from kdsearch.evaluation import answers_of, find_model, report_of
 
     host = make_host(plugin_files, strict=strict)
-    if answers is not None and answers.exists():
-        raise RunError("the file exists already", where=str(answers), fix="name another")
+    if answers is not None:
+        _check_free(answers)
     found = [find_model(path) for path in models]
     asked = Asked(domains, settings, found, host)
     questions = asked.questions(split, items)
@@ -95,6 +95,14 @@ def evaluate(
 
 def _progress(line: str) -> None:
     click.echo(line, err=True)
+
+
+def _check_free(path: Path) -> None:
+    """Refuse a file that is there, or has no folder, before any model is asked."""
+    if path.exists():
+        raise RunError("the file exists already", where=str(path), fix="name another")
+    if not path.parent.is_dir():
+        raise RunError("there is no such folder", where=str(path.parent), fix="make it first")
 
 
 def _write(path: Path, answered: Iterable[Answered]) -> None:

@@ -52,11 +52,11 @@ def predict(
     if split is not None or items is not None:
         if str(file) != "-":
             raise SpecError("give either a file of questions or --split")
-        [questions] = asked.questions(split, items)
+        [questions] = asked.questions(split, items, confirm=True)
     else:
         domain, options, _ = asked.domains[0]
         name = "standard input" if str(file) == "-" else str(file)
-        examples = read_questions(_lines(file, name), name, domain)
+        examples = read_questions(_lines(file, name), name, domain, options)
         questions = Questions(domain, options, name, examples, ())
     [answered] = answers_of([found], [questions], asked.asking)
     for prediction, example in zip(answered.predictions, questions.examples, strict=True):

@@ -14,7 +14,8 @@ import datasets
 
 from kdsearch.distill.choices import collate_options, pad_scores
 from kdsearch.distill.passes import collate
-from kdsearch.errors import DataError, SpecError
+from kdsearch.errors import DataError, KdsearchError, PluginError, SpecError
+from kdsearch.plugin.faults import raised
 from kdsearch.spec.models import Evaluation
 from kdsearch.texts import answer_text, prompt_text
 
@@ -219,6 +220,17 @@ class _Encoder:
         )
         return ended if nested else bare
 
+    def formatted(self, example: Example) -> Prompt:
+        """Return an example's prompt; whatever the domain raises is told as its fault."""
+        try:
+            return self.domain.format(example, self.options)
+        except KdsearchError:
+            raise
+        except Exception as error:  # a plugin may fail in any way
+            place = f"domain '{self.domain.name}', example '{example.id}'"
+            advice = None if example.choices else "the example has no choices"
+            raise PluginError(f"format raised {raised(error)}", where=place, fix=advice) from error
+
     def prompt_ids(self, prompt: Prompt) -> list[int]:
         """Return the ids of a prompt."""
         if self.chat:
@@ -235,7 +247,7 @@ class _Encoder:
 
     def source(self, example: Example) -> tuple[list[int], Prompt]:
         """Return the source ids of an example, its question cut if it must and may be."""
-        prompt = self.domain.format(example, self.options)
+        prompt = self.formatted(example)
         ids = self.prompt_ids(prompt)
         if len(ids) <= self.format.max_tokens:
             return ids, prompt
@@ -261,7 +273,7 @@ class _Encoder:
         while low <= high:
             middle = (low + high) // 2
             shorter = replace(example, question=" ".join(words[:middle]))
-            prompt = self.domain.format(shorter, self.options)
+            prompt = self.formatted(shorter)
             ids = self.prompt_ids(prompt)
             if len(ids) <= self.format.max_tokens:
                 best, low = (ids, prompt), middle + 1

@@ -134,6 +134,9 @@ class Domain(Protocol):
 
     One whose kind of answer hangs on its options says so by a method `with_options(options)`, which
     returns the domain that a spec with these options means; see `configured`.
+
+    One whose answers are classes may name them by a method `classes(options)`, so that new
+    questions need not bring them.
     """
 
     @property

@@ -100,6 +100,10 @@ class LabelDomain(ChoiceDomain):
     aggregates: tuple[str, ...] = ("macro_f1",)
     max_new_tokens: int = 8
 
+    def classes(self, options: Any) -> tuple[str, ...]:
+        """Return the classes, for questions that do not bring them; () if only the data know."""
+        return ()
+
     def score(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> Scores:
         """Count the right classes, and balance precision and recall of each."""
         classes = max((len(example.choices) for example in examples), default=0)

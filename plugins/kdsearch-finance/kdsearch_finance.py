@@ -82,6 +82,10 @@ class FinancialNews(LabelDomain):
             split=row.split,
         )
 
+    def classes(self, options: LabelOptions) -> tuple[str, ...]:
+        """Return the sentiments."""
+        return SENTIMENTS
+
 
 class FinQaOptions(DataOptions):
     """Where the questions are and what stands before them."""

@@ -197,6 +197,10 @@ class Table(DataDomain):
             example = replace(example, id=row.text(columns.id))
         return replace(example, split=row.split, **optional)
 
+    def classes(self, options: TableOptions) -> tuple[str, ...]:
+        """Return the labels; there are none for other kinds of answer."""
+        return options.classes
+
     def key(self, example: Example) -> str:
         """Return question and options: rows of another id that ask the same are repeats."""
         return stable_id(example.question, *sorted(map(plain, example.choices)))

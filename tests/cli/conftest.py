@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
 from kdsearch.cli import main
+from kdsearch.local import run_locally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,6 +29,13 @@ class Ended:
     def json(self) -> Any:
         """What it printed, as data."""
         return json.loads(self.stdout)
+
+
+@pytest.fixture
+def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `kdsearch run` do its jobs in this process."""
+    command_module = import_module("kdsearch.cli.run")  # its package holds a command of the name
+    monkeypatch.setattr(command_module, "_on_ray", lambda address: run_locally)
 
 
 @pytest.fixture

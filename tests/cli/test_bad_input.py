@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from kdsearch.distill.students import byte_tokenizer, random_model
-from kdsearch.local import run_locally
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 
 if TYPE_CHECKING:
@@ -46,12 +44,15 @@ def kdsearch_domains():
 
 @pytest.fixture
 def searched(
-    kd: Kd, tmp_path: Path, toy_spec: Path, toy_plugin: Path, monkeypatch: pytest.MonkeyPatch
+    kd: Kd,
+    tmp_path: Path,
+    toy_spec: Path,
+    toy_plugin: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    run_here: None,
 ) -> Callable[..., str]:
     """Run the toy search with overrides and return the one line that it ends with."""
     monkeypatch.syspath_prepend(toy_plugin.parent)
-    command_module = import_module("kdsearch.cli.run")  # its package holds a command of the name
-    monkeypatch.setattr(command_module, "_on_ray", lambda address: run_locally)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "options.py").write_text(OPTIONS)
 

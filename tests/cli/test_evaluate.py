@@ -88,6 +88,116 @@ def test_questions_are_answered_in_their_order(
     assert ended.stderr == f"error: {file}:1: question: Field required\n"
 
 
+CLASSES = """
+from toy_domain import *
+from kdsearch.plugin.choices import choice_prompt, choice_scores
+
+class Parity(Toy):
+    name, answer, aggregates = "parity", Answer.CHOICE, ()
+
+    def load(self, options):
+        for number in range(120):
+            yield Example(str(number), f"{number}?", number % 2, choices=("even", "odd"))
+
+    def format(self, example, options):
+        return choice_prompt(example, "letter")
+
+    def score(self, predictions, examples):
+        return choice_scores(predictions, examples)
+
+class Moods(Toy):
+    name, answer, aggregates = "moods", Answer.LABEL, ()
+
+    def load(self, options):
+        raise AssertionError("new questions need no data")
+
+    def classes(self, options):
+        return ("glad", "sad")
+
+    def format(self, example, options):
+        return choice_prompt(example, "letter")
+
+class Nameless(Moods):
+    name, classes = "nameless", None
+
+@hookimpl
+def kdsearch_domains():
+    return [Parity(), Moods(), Nameless()]
+"""
+
+
+@pytest.fixture
+def classes(tmp_path: Path, toy_plugin: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a plugin of domains with options."""
+    monkeypatch.syspath_prepend(toy_plugin.parent)
+    (tmp_path / "classes.py").write_text(CLASSES)
+    return tmp_path / "classes.py"
+
+
+def test_predicted_answers_teach(
+    kd: Kd, model: Path, toy_spec: Path, classes: Path, tmp_path: Path, run_here: None
+) -> None:
+    """What `predict` prints is a teacher's file, with the same answers and scores."""
+    told = kd("predict", model, "-d", "parity", "--plugin", classes, "--split", "all")
+    assert told.exit_code == 0, told.stderr
+    (tmp_path / "answers.jsonl").write_text(told.stdout)
+    settings = (
+        "domain.name=parity",
+        f"teachers=[{{predictions: {tmp_path / 'answers.jsonl'}}}]",
+        "losses={choice_scores: {}}",
+        "splits={dev: 20, confirm: 40}",
+        "search.configurations_per_size=1",
+        "ladder.sizes={small: {d_model: 8, d_ff: 16, layers: 1, heads: 2}}",
+        "prompt.max_tokens=64",
+    )
+    asked = [word for setting in settings for word in ("--set", setting)]
+    run = tmp_path / "searched"
+    where = ("--plugin", classes, "--run-dir", run, "--force", "--display", "none")
+    ended = kd("run", toy_spec, *where, *asked, "--json")
+    assert ended.exit_code in (0, 1), ended.stderr
+    assert ended.json["trials"]["failed"] == 0
+    given = {line["id"]: line for line in map(json.loads, told.stdout.splitlines())}
+    assert len(given) == 120
+    lines = (run / "teacher" / "dev.jsonl").read_text().splitlines()
+    answered = list(map(json.loads, lines))
+    assert len(answered) == 20
+    for line in answered:
+        assert line["prediction"] == given[line["id"]]["choice"]
+        assert line["scores"] == pytest.approx(given[line["id"]]["scores"], abs=1e-4)
+
+
+def test_new_questions_need_not_bring_the_classes(
+    kd: Kd, model: Path, classes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "questions.jsonl").write_text('{"id": "a", "question": "A sunny day"}\n')
+    asked = ("predict", model, tmp_path / "questions.jsonl", "--plugin", classes)
+    ended = kd(*asked, "-d", "moods")
+    assert ended.exit_code == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["choice"] in ("glad", "sad")
+    assert len(found["scores"]) == 2
+    ended = kd(*asked, "-d", "nameless")
+    assert ended.exit_code == 3
+    assert "domain 'nameless', example 'a': format raised IndexError" in ended.stderr
+    assert ended.stderr.endswith("(the example has no choices)\n")
+
+
+def test_answers_are_refused_a_place_before_any_is_made(
+    kd: Kd, model: Path, toy_plugin: Path, tmp_path: Path
+) -> None:
+    nowhere = tmp_path / "nowhere" / "answers.jsonl"
+    ended = kd("evaluate", model, "-d", "toy", "--plugin", toy_plugin, "--answers", nowhere)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr == f"error: {nowhere.parent}: there is no such folder (make it first)\n"
+
+
+def test_evaluation_leaves_out_what_decided_the_search(kd: Kd, run: Path, toy_plugin: Path) -> None:
+    asked = (run, "--plugin", toy_plugin, "--split", "all")
+    report = kd("evaluate", *asked, "--json").json
+    assert report["domains"][0]["items"] == 289 - 120
+    assert len(kd("predict", *asked).stdout.splitlines()) == 289
+
+
 def test_a_student_is_copied_and_nothing_overwritten(kd: Kd, run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copies" / "student"
     assert kd("export", run, copy).exit_code == 0
