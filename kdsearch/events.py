@@ -67,6 +67,9 @@ class TeacherReady(Event):
     signals: Mapping[str, Any] = field(default_factory=dict)
     """How trials get the teacher's signals: `mode`, `asked`, `bytes`, `max_bytes`; of a store also
     `rows` and how many were `computed` now, `damaged` ones among them. Empty if none need any."""
+    others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By name, the teachers beside the first: `parameters`, `score` on `items` of dev, `flops`; the
+    event's own flops are those of all."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -91,6 +91,10 @@ class Predictions:
         """
         return [self._prediction(example) for example in examples]
 
+    def answers(self, examples: Iterable[Example]) -> bool:
+        """Whether every example has an answer."""
+        return all(example.id in self._placed for example in examples)
+
     def check(self, splits: Mapping[str, Sequence[Example]], scored: Iterable[str] = ()) -> None:
         """Refuse a file that does not serve; no answer is compared with the right one.
 
@@ -178,15 +182,17 @@ def check_predictions(spec: SearchSpec, parts: Parts, assigned: Assigned | None)
     Raises:
         DataError: If the file is missing or malformed, or does not answer what is asked.
     """
-    source = spec.stage.teachers[0].predictions
-    if source is None:
-        return
-    given = Predictions(Path(source))
-    if assigned is not None:
-        splits = assigned._asdict()
-        if not parts.needs:
-            del splits["train"]
-        given.check(splits, ["train"] if Signal.CHOICE_SCORES in parts.needs else [])
+    stage = spec.stage
+    for place in sorted({0, *stage.teaching}):
+        source, needs = stage.teachers[place].predictions, parts.needs_of(stage, place)
+        if source is None:
+            continue
+        given = Predictions(Path(source))
+        if assigned is not None:
+            splits = assigned._asdict() if place == 0 else {"train": assigned.train}
+            if not needs:
+                del splits["train"]
+            given.check(splits, ["train"] if Signal.CHOICE_SCORES in needs else [])
 
 
 def predictions_fingerprint(path: Path) -> str:

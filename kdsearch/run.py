@@ -233,9 +233,11 @@ class _Search:
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields
         }
-        answers = spec.stage.teachers[0].predictions
-        if answers is not None:
-            self.fingerprints["predictions"] = predictions_fingerprint(Path(answers))
+        for place in self.plan.teachers:
+            answers = spec.stage.teachers[place].predictions
+            if answers is not None:
+                key = f"predictions@{spec.stage.names[place]}" if place else "predictions"
+                self.fingerprints[key] = predictions_fingerprint(Path(answers))
 
     def manifest(self, *, force: bool) -> dict[str, Any]:
         """Return what a run records of itself besides its events."""
@@ -245,12 +247,6 @@ class _Search:
             for offer in offers.values()
         }
         versions = {name: metadata.version(name) for name in RECORDED}
-        teacher = asdict(self.plan.teacher)
-        source = self.spec.stage.teachers[0]
-        if source.fine_tune is not None:
-            teacher["path"] = "teacher/model"
-        elif source.predictions is not None:
-            teacher["path"] = "teacher/tokenizer"
         return {
             "kdsearch": __version__,
             "python": platform.python_version(),
@@ -261,7 +257,12 @@ class _Search:
             "threads": self.spec.resources.cpus,
             "force": force,
             "spec": self.spec.model_dump(mode="json"),
-            "teacher": teacher,
+            "teacher": self._measures(0),
+            "teachers": {
+                self.spec.stage.names[place]: self._measures(place)
+                for place in self.plan.teachers
+                if place
+            },
             "sizes": [asdict(size) for size in self.plan.sizes],
             "data": self.fingerprints,
         }
@@ -271,6 +272,16 @@ class _Search:
         from kdsearch.distill.reading import check_prompts
 
         check_prompts(self.spec, self.parts, self.plan.teacher, self.assigned)
+
+    def _measures(self, place: int) -> dict[str, Any]:
+        """Return the measures of a teacher, with the place of what the run makes of it."""
+        stage, measures = self.spec.stage, asdict(self.plan.teachers[place])
+        source, root = stage.teachers[place], f"teachers/{stage.names[place]}"
+        if source.fine_tune is not None:
+            measures["path"] = f"{root}/model" if place else "teacher/model"
+        elif source.predictions is not None:
+            measures["path"] = f"{root}/tokenizer" if place else "teacher/tokenizer"
+        return measures
 
     def check_data(self, manifest: Mapping[str, Any]) -> None:
         """Refuse other data than a run began with."""

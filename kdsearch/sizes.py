@@ -10,11 +10,11 @@ from kdsearch.facts import facts_of_config
 from kdsearch.plugin.api import Shapes
 from kdsearch.plugin.faults import raised
 from kdsearch.spec.parts import ANSWER_SIGNALS
-from kdsearch.spec.signals import at_loss, configs_of
+from kdsearch.spec.signals import at_loss, combined, configs_of
 from kdsearch.texts import training_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kdsearch.facts import ModelFacts
     from kdsearch.plugin.api import Example, Size
@@ -23,14 +23,17 @@ if TYPE_CHECKING:
 
 
 def sizes_of(
-    spec: SearchSpec, parts: Parts, teacher: ModelFacts, train: Sequence[Example] | None
+    spec: SearchSpec,
+    parts: Parts,
+    teachers: Mapping[int, ModelFacts],
+    train: Sequence[Example] | None,
 ) -> tuple[Size, ...]:
     """Return the sizes of a spec's ladder, ascending by parameters; equal ones by name.
 
     Args:
         spec: The search.
         parts: Its plugins.
-        teacher: The teacher's measures.
+        teachers: The measures of those that teach, and of the first, by place.
         train: The examples to train on, if the data are there.
 
     Raises:
@@ -38,7 +41,7 @@ def sizes_of(
         DataError: If sizes hang on training texts that are not there.
         PluginError: If the ladder raises anything else, or gives no sizes or equal names.
     """
-    kind = spec.ladder.kind
+    kind, teacher = spec.ladder.kind, teachers[0]
     given = {}
     if getattr(parts.ladder_config, "reads_texts", False):
         given["texts"] = texts_of(spec, parts, teacher, train)
@@ -52,7 +55,7 @@ def sizes_of(
         fault = "gave two sizes one name" if sizes else "gave no sizes"
         raise PluginError(fault, where=f"ladder '{kind}'")
     _check_tokens(parts, sizes)
-    _check_measures(spec.stage, parts, teacher, sizes)
+    _check_measures(spec.stage, parts, teachers, sizes)
     return tuple(sorted(sizes, key=lambda size: (size.parameters, size.name)))
 
 
@@ -76,17 +79,22 @@ def texts_of(
     return training_texts(train, parts.domain, parts.options, spec.prompt, folder, causal=causal)
 
 
-def _check_measures(stage: Stage, parts: Parts, teacher: ModelFacts, sizes: Sequence[Size]) -> None:
+def _check_measures(
+    stage: Stage, parts: Parts, teachers: Mapping[int, ModelFacts], sizes: Sequence[Size]
+) -> None:
     """Let each loss refuse students whose measures do not fit, with any of its searched options."""
     for name, loss in parts.losses.items():
+        read = [teachers[place] for place in stage.readers(name)]
+        groups = [tuple(read)] if combined(stage, name) else [(each,) for each in read]
         for config in configs_of(loss, stage.losses[name]):
             check = getattr(config, "check", None)
             for size in sizes:
                 if check is None or size.config is None:
                     continue
                 student = facts_of_config(size.config, head_tied=size.head_tied)
-                with at_loss(name, f"size {size.name}: "):
-                    check(Shapes(student, (teacher,)))
+                for group in groups:
+                    with at_loss(name, f"size {size.name}: "):
+                        check(Shapes(student, group))
 
 
 def _check_tokens(parts: Parts, sizes: Sequence[Size]) -> None:

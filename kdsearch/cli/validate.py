@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kdsearch.spec.loading import Loaded
+    from kdsearch.spec.teachers import Teacher
 
 
 @click.command()
@@ -51,13 +52,10 @@ def _lines(loaded: Loaded) -> Iterator[tuple[str, str]]:
     options = _listed(stage.domain.options)
     yield "domain", f"{parts.domain.name} version {parts.domain.version}{options}"
     yield "splits", ", ".join(f"{name} {size}" for name, size in stage.splits)
-    source = stage.teachers[0]
-    made = source.model or (
-        f"black box: {source.predictions}"
-        if source.predictions
-        else f"scratch{_listed(source.scratch.model_dump() if source.scratch else {})}"
-    )
-    yield "teacher", f"{made}, fine-tuned first" if source.fine_tune else made
+    for source in stage.teachers:
+        yield "teacher", _teacher(source, named=len(stage.teachers) > 1)
+    if len(stage.teaching) > 1:
+        yield "combine", stage.combine.value
     yield "ladder", f"{spec.ladder.kind}{_listed(spec.ladder.rest)}"
     for name, term in stage.losses.items():
         yield "loss", f"{name}{_listed(term.written)}"
@@ -67,6 +65,18 @@ def _lines(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "search", f"{search.strategy}, {configurations}, seed {search.seed}"
     bar = f"margin {claim.margin}" if claim.margin is not None else f"retain {claim.retain}"
     yield "match", f"{claim.metric}, {bar}, confidence {claim.confidence}"
+
+
+def _teacher(source: Teacher, *, named: bool) -> str:
+    """Say what a teacher is, and among several its name and weight."""
+    made = source.model or (
+        f"black box: {source.predictions}"
+        if source.predictions
+        else f"scratch{_listed(source.scratch.model_dump() if source.scratch else {})}"
+    )
+    made = f"{made}, fine-tuned first" if source.fine_tune else made
+    name = f"{source.name}: " if source.name else ""
+    return f"{name}{made}, weight {source.weight:g}" if named else made
 
 
 def _listed(values: Mapping[str, Any]) -> str:

@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kdsearch.distill.evaluate import Answers, judge, write_predictions
 
 if TYPE_CHECKING:
+    from kdsearch.distill.staff import OneTeacher
     from kdsearch.distill.workspace import Workspace
-    from kdsearch.predictions import Predictions
 
 
-def prepare_black_box(workspace: Workspace, given: Predictions) -> dict[str, Any]:
-    """Store the teacher's answers to dev and, for losses that read them, to train.
+def prepare_black_box(
+    workspace: Workspace, teacher: OneTeacher, *, first: bool
+) -> tuple[None, float | None, int]:
+    """Store a teacher's answers to dev and, for losses that read them, to train.
 
-    Students from scratch find their tokenizer where a model teacher has its own. One student is
-    built to see that it can read every split.
+    Students from scratch find their tokenizer where a model teacher has its own.
+
+    Args:
+        workspace: The run.
+        teacher: The black box.
+        first: Whether students are compared with it; another one need not answer dev.
+
+    Returns:
+        Its parameters, which nobody counts; its score on dev, and of how many items.
     """
-    workspace.scratch_tokenizer().save_pretrained(workspace.teacher_folder)
-    smallest = workspace.size(workspace.manifest["sizes"][0]["name"])
-    parts, seed = workspace.parts, workspace.spec.search.seed
-    student = parts.ladder.build(smallest, parts.ladder_config, workspace.teacher_facts, seed)
-    cut = workspace.read_all(student)
-    if parts.needs:
-        write_predictions(workspace.taught_file, given.of(workspace.assigned.train))
-    answers = answer_given(workspace, given, "dev")
-    return {
-        "parameters": None,
-        "score": answers.mean,
-        "items": len(answers.scores),
-        "cut": cut,
-        "flops": {"fine_tune": 0.0, "signals": 0.0, "evaluation": 0.0},
-    }
+    given = teacher.given
+    if given is None:
+        raise ValueError(f"teacher '{teacher.name}' is no black box")
+    if first:
+        workspace.scratch_tokenizer().save_pretrained(teacher.folder)
+    if teacher.needs:
+        write_predictions(teacher.taught_file, given.of(workspace.assigned.train))
+    if not first and not given.answers(workspace.assigned.dev):
+        return None, None, 0
+    answers = answer_given(workspace, teacher, "dev")
+    return None, answers.mean, len(answers.scores)
 
 
-def answer_given(workspace: Workspace, given: Predictions, split: str) -> Answers:
+def answer_given(workspace: Workspace, teacher: OneTeacher, split: str) -> Answers:
     """Judge the given answers to a split, and store them as a model's own would be."""
     examples = getattr(workspace.assigned, split)
-    metric = workspace.spec.match.metric
-    answers = judge(given.of(examples), examples, workspace.parts.domain, metric)
-    answers.write(workspace.teacher_root / f"{split}.jsonl")
+    given = [] if teacher.given is None else teacher.given.of(examples)
+    answers = judge(given, examples, workspace.parts.domain, workspace.spec.match.metric)
+    answers.write(teacher.root / f"{split}.jsonl")
     return answers

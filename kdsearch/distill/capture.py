@@ -17,6 +17,7 @@ from filelock import FileLock
 from safetensors.torch import save_file
 from torch import Tensor
 
+from kdsearch.distill.group import TeacherGroup
 from kdsearch.distill.passes import collate
 from kdsearch.distill.signals import Axis, Told, lengths, masks, teacher_signals
 from kdsearch.distill.store import DamagedStoreError, Layout, Shard, StoreFiles
@@ -79,7 +80,7 @@ def capture(
     teacher: str,
     rows: Rows,
     request: SignalRequest,
-    model: Callable[[], PreTrainedModel],
+    model: Callable[[], PreTrainedModel | TeacherGroup],
     *,
     shard_bytes: int = SHARD_BYTES,
 ) -> Captured:
@@ -89,10 +90,10 @@ def capture(
 
     Args:
         folder: Of stores.
-        teacher: The fingerprint of its weights.
+        teacher: The fingerprint of its weights, or of those of several that are asked together.
         rows: What it reads.
         request: Which signals.
-        model: Loads the teacher; called only if something is missing.
+        model: Loads the teacher, or the group; called only if something is missing.
         shard_bytes: About how much is written before it counts.
 
     Raises:
@@ -164,12 +165,16 @@ class _Writer:
     """Lets the teacher read rows and writes what it says."""
 
     def __init__(
-        self, path: Path, rows: Sequence[Row], request: SignalRequest, model: PreTrainedModel
+        self,
+        path: Path,
+        rows: Sequence[Row],
+        request: SignalRequest,
+        model: PreTrainedModel | TeacherGroup,
     ) -> None:
         self.path = path
         self.rows = rows
         self.request = request
-        self.model = model.train(False)
+        self.model = model if isinstance(model, TeacherGroup) else model.train(False)
         self.causal = not model.config.is_encoder_decoder
 
     def begin(self, files: StoreFiles | None, whole: Sequence[Shard]) -> StoreFiles:
@@ -243,7 +248,12 @@ class _Writer:
         )
         on_device = {name: values.to(self.model.device) for name, values in batch.items()}
         with torch.inference_mode():
-            return teacher_signals(self.model, on_device, self.request), masks(on_device)
+            said = (
+                self.model.say(on_device, self.request)
+                if isinstance(self.model, TeacherGroup)
+                else teacher_signals(self.model, on_device, self.request)
+            )
+            return said, masks(on_device)
 
     def _real(self, rows: Sequence[Row]) -> dict[str, Tensor]:
         """Return the signals of rows at real tokens, end to end."""

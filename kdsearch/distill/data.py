@@ -312,8 +312,8 @@ class Collator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return a batch of `collate` and, by signal, `signals`.
 
-        With signals, each row carries the columns of their source. A row may bring its own
-        `choice_scores` with the `choices` that they are of.
+        With signals, each row carries the columns of their source. A row may bring `choices` to be
+        scored by the student, and the teacher's own `choice_scores` of them.
         """
         batch: dict[str, Any] = collate(
             [row["input_ids"] for row in rows],
@@ -326,6 +326,7 @@ class Collator:
         if "choice_scores" in rows[0]:
             given = pad_scores([row["choice_scores"] for row in rows])
             batch["signals"] = {**batch.get("signals", {}), "choice_scores": given}
+        if "choices" in rows[0]:
             batch["options"] = collate_options(
                 [row["input_ids"] for row in rows],
                 [row["choices"] for row in rows],

@@ -5,25 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from kdsearch.distill.data import Collator, Rows
 from kdsearch.distill.module import DistillationModel, Term
-from kdsearch.distill.sources import open_source
-from kdsearch.distill.students import load_student
+from kdsearch.distill.several import OneByOne, Together
+from kdsearch.distill.sources import SeveralSources
+from kdsearch.distill.supply import online, open_source
 from kdsearch.distill.trainer import train
 from kdsearch.facts import facts_of_config
 from kdsearch.plugin import Shapes, Signal, Student
+from kdsearch.plugin.signals import temperature_of
 from kdsearch.search.budget import steps_of, window
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
+from kdsearch.spec.signals import TOGETHER
+from kdsearch.spec.teachers import Combine, loss_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import nn
+
+    from kdsearch.distill.sources import Source
     from kdsearch.distill.workspace import Workspace
+    from kdsearch.facts import ModelFacts
+    from kdsearch.plugin import Loss
+    from kdsearch.spec.teaching import Needs
     from kdsearch.spec.training import Training
 
 Report = Callable[[Mapping[str, Any]], None]
@@ -37,15 +46,30 @@ def build_objective(
     """Build the loss terms of an objective around a student."""
     table, head = student.model.get_input_embeddings(), student.model.get_output_embeddings()
     facts = facts_of_config(student.model.config.to_dict(), head_tied=head.weight is table.weight)
-    shapes = Shapes(facts, (workspace.teacher_facts,))
     terms, needs = {}, frozenset[Signal]()
-    for name, given in losses.items():
-        loss = workspace.host.loss(name)
-        config = workspace.loss_config(name, given)
-        balanced = given.get("balance") == "auto"
-        terms[name] = Term(loss.build(config, shapes), given["weight"], balanced)
+    for key, given in losses.items():
+        loss, config = workspace.host.loss(loss_of(key)), workspace.loss_config(key, given)
+        module = _module(workspace, key, loss, config, facts)
+        terms[key] = Term(module, given["weight"], given.get("balance") == "auto")
         needs |= needs_of(loss, config)
     return DistillationModel(student.model, terms, needs=needs)
+
+
+def _module(
+    workspace: Workspace, key: str, loss: Loss, config: Any, student: ModelFacts
+) -> nn.Module:
+    """Build a term for the teachers that it reads, as `several` combines them."""
+    stage, staff = workspace.spec.stage, workspace.staff
+    names = [stage.names[place] for place in stage.readers(key)]
+    facts = tuple(staff[name].facts for name in names)
+    if len(staff.names) == 1 or not needs_of(loss, config) - {Signal.TEXT}:
+        return loss.build(config, Shapes(student, facts))
+    if len(names) > 1 and stage.combine is not Combine.SEPARATE:
+        return Together(loss.build(config, Shapes(student, facts)), temperature_of(config))
+    each = [loss.build(config, Shapes(student, (own,))) for own in facts]
+    weights = [staff[name].spec.weight for name in names]
+    shares = [weight / sum(weights) for weight in weights]
+    return OneByOne(dict(zip(names, each, strict=True)), shares)
 
 
 def fit(
@@ -56,21 +80,10 @@ def fit(
     job: Mapping[str, Any],
     report: Report,
     folder: Path,
-    needs: frozenset[Signal] = frozenset(),
+    needs: Mapping[str, Needs] | None = None,
 ) -> None:
-    """Train a model on rows, with the teacher's signals that its terms need."""
-    source = None
-    columns: dict[str, Any] = {}
-    if Signal.CHOICE_SCORES in needs:
-        columns["choices"] = rows.choices
-        columns["choice_scores"] = workspace.taught_scores(rows)
-    if needs - ANSWER_SIGNALS:
-        source = open_source(
-            workspace,
-            partial(load_student, workspace.teacher_folder),
-            lambda note: report({"step": 0, "total_steps": 0, "note": note}),
-        )
-        columns |= source.columns(rows)
+    """Train a model on rows, with the signals that its terms need, by their keys."""
+    source, columns = _signals(workspace, rows, needs or {}, report)
     to_device(model)
     train(
         model,
@@ -95,6 +108,39 @@ def _identity(settings: Any, training: Training, seed: int, rows: Rows) -> str:
     return hashlib.sha256(told.encode() + b"".join(rows.keys())).hexdigest()[:16]
 
 
+def _signals(
+    workspace: Workspace, rows: Rows, needs: Mapping[str, Needs], report: Report
+) -> tuple[Source | None, dict[str, Any]]:
+    """Return where a trial's signals come from, and what its rows carry for them."""
+    staff, stage = workspace.staff, workspace.spec.stage
+    scored, asked = dict[str, None](), dict[str, None]()
+    for key, own in needs.items():
+        names = [stage.names[place] for place in stage.readers(key)]
+        if Signal.CHOICE_SCORES in own:
+            scored |= dict.fromkeys(names)
+        if own - ANSWER_SIGNALS:
+            joint = len(names) > 1 and TOGETHER in workspace.signal_requests
+            asked |= dict.fromkeys([TOGETHER] if joint else names)
+    sources = {
+        name: open_source(
+            workspace,
+            name,
+            workspace.load_teacher,
+            lambda note: report({"step": 0, "total_steps": 0, "note": note}),
+        )
+        for name in asked
+    }
+    if len(staff.names) > 1 and (sources or scored):
+        several = SeveralSources(staff, sources, list(scored))
+        return several, several.columns(rows)
+    columns: dict[str, Any] = {}
+    for name in scored:
+        columns |= {"choices": rows.choices, "choice_scores": staff.scores(name, rows)}
+    for source in sources.values():
+        return source, columns | source.columns(rows)
+    return None, columns
+
+
 def _steps(training: Training, rows: Rows) -> int:
     """Return a budget in optimiser steps on rows."""
     return steps_of(training, len(rows.examples), rows.tokens) or 1
@@ -110,6 +156,17 @@ def tokens_trained(rows: Rows, training: Training) -> float:
     """Estimate the tokens that a training budget reads."""
     examples = _steps(training, rows) * window(training)
     return rows.tokens / len(rows.examples) * examples
+
+
+def beside_compute(workspace: Workspace, needs: Mapping[str, Needs]) -> int:
+    """Return the parameters of the teachers that run beside a trial with such needs."""
+    stage = workspace.spec.stage
+    read = {
+        place for key, own in needs.items() if own - ANSWER_SIGNALS for place in stage.readers(key)
+    }
+    if not read or not online(workspace):
+        return 0
+    return sum(workspace.teachers[place].facts.compute_parameters for place in read)
 
 
 def to_device(model: torch.nn.Module) -> None:

@@ -26,6 +26,7 @@ from kdsearch.distill.evaluate import (
 )
 from kdsearch.distill.fitting import (
     Report,
+    beside_compute,
     build_objective,
     evaluation_steps,
     fit,
@@ -33,16 +34,14 @@ from kdsearch.distill.fitting import (
     tokens_trained,
 )
 from kdsearch.distill.samples import Samples
-from kdsearch.distill.sources import OnlineSignals
 from kdsearch.distill.students import count_parameters, load_student
-from kdsearch.distill.teachers import answer_split, prepare_teacher
+from kdsearch.distill.teachers import answer_split, prepare_teachers
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_folder
-from kdsearch.plugin import Example, Signal
+from kdsearch.plugin import Example, Signal, Student
 from kdsearch.search.graded import paired_figures
 from kdsearch.spec.models import Settings, settings_hash
-from kdsearch.spec.parts import ANSWER_SIGNALS
 from kdsearch.splits import units_of
 
 if TYPE_CHECKING:
@@ -95,7 +94,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
             where=f"ladder {workspace.spec.ladder.kind}",
         )
     to_device(student.model)
-    needs = workspace.needs(settings)
+    by_term = workspace.needs(settings)
+    needs = frozenset[Signal]().union(*by_term.values())
     taught = Signal.TEXT in needs
     rows, dev = workspace.rows("train", student, taught=taught), workspace.rows("dev", student)
     domain, metric = workspace.parts.domain, workspace.spec.match.metric
@@ -125,7 +125,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
 
     untrained = judged()[0].mean
     model = build_objective(workspace, student, settings.losses)
-    fit(workspace, model, rows, settings.training, job, tell, folder / "training", needs)
+    fit(workspace, model, rows, settings.training, job, tell, folder / "training", by_term)
     answers, scores = judged()
     student.model.save_pretrained(folder / "student")
     student.tokenizer.save_pretrained(folder / "student")
@@ -133,8 +133,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     facts = facts_of_folder(folder / "student")
     options = rows.option_tokens if Signal.CHOICE_SCORES in needs else 0
     trained = tokens_trained(rows, settings.training) * (1.0 + options / rows.tokens)
-    beside = isinstance(workspace.source, OnlineSignals) and bool(needs - ANSWER_SIGNALS)
-    teacher_compute = workspace.teacher_facts.compute_parameters if beside else 0
+    beside = beside_compute(workspace, by_term)
     result = {
         **scores,
         "untrained_score": untrained,
@@ -142,7 +141,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         "flops": {
             "training": 6.0 * facts.compute_parameters * trained,
             "evaluation": 2.0 * facts.compute_parameters * dev.tokens * evaluations,
-            "teacher": 2.0 * teacher_compute * tokens_trained(rows, settings.training),
+            "teacher": 2.0 * beside * tokens_trained(rows, settings.training),
         },
         "seconds": time.monotonic() - started,
     }
@@ -157,13 +156,15 @@ def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report)
     root = workspace.teacher_root
     with FileLock(root / "confirm.lock"):
         if not (root / "confirm.jsonl").exists():
-            if workspace.given is not None:
-                answer_given(workspace, workspace.given, "confirm")
+            first = workspace.teachers[0]
+            if first.given is not None:
+                answer_given(workspace, first, "confirm")
             else:
-                spent += _confirm_with(workspace, workspace.teacher_folder, root)
+                spent += _confirm_with(workspace, first.load(), first.folder, root)
     for trial in job["trials"]:
         folder = workspace.trial_folder(trial)
-        spent += _confirm_with(workspace, folder / "student", folder)
+        student = folder / "student"
+        spent += _confirm_with(workspace, load_student(student), student, folder)
     return {"flops": {"evaluation": spent}}
 
 
@@ -174,7 +175,7 @@ def audit(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[
     model_folder = workspace.teacher_folder if trial is None else folder / "student"
     reader, compute = None, 0.0
     if trial is not None or workspace.given is None:
-        reader = load_student(model_folder)
+        reader = workspace.teachers[0].load() if trial is None else load_student(model_folder)
         compute = facts_of_folder(model_folder).compute_parameters
     work = Audit(workspace, folder, reader)
     teacher = None if trial is None else read_answers(root / "dev.jsonl")
@@ -196,16 +197,17 @@ def _paired(
     return {"paired": paired_figures(student, teacher, retain, named)}
 
 
-def _confirm_with(workspace: Workspace, model_folder: Path, destination: Path) -> float:
+def _confirm_with(
+    workspace: Workspace, stored: Student, model_folder: Path, destination: Path
+) -> float:
     """Answer confirm with a stored model and return the FLOPs spent."""
-    stored = load_student(model_folder)
     answer_split(workspace, stored, "confirm", destination)
     tokens = workspace.rows("confirm", stored).tokens
     return 2.0 * facts_of_folder(model_folder).compute_parameters * tokens
 
 
 _KINDS: Mapping[str, Callable[[Workspace, Mapping[str, Any], Report], dict[str, Any]]] = {
-    "teacher": prepare_teacher,
+    "teacher": prepare_teachers,
     "train": train_student,
     "confirm": answer_confirm,
     "audit": audit,

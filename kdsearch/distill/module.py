@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from kdsearch.distill.balance import Balance
 from kdsearch.distill.choices import option_scores
 from kdsearch.distill.passes import IGNORED, Pass, forward, source_mask
-from kdsearch.distill.signals import ATTENTION_KINDS, LAYER_KINDS
-from kdsearch.plugin import LossInputs, Signal, TopLogits
+from kdsearch.distill.signals import ATTENTION_KINDS, LAYER_KINDS, as_read
+from kdsearch.plugin import LossInputs, Signal
 from kdsearch.spec.objective import weight_at
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class DistillationModel(nn.Module):
 
         Args:
             window_counts: `target_tokens`, `source_tokens`, `examples` of the window.
-            signals: By signal name, as a store gathers them.
+            signals: By signal name, as a store gathers them; of several teachers as `several` says.
             options: As `choices.collate_options` makes them, where a term scores options.
             num_items_in_batch: The Trainer's own count; the window's counts are used instead.
             batch: As `passes.collate` makes it.
@@ -92,9 +92,6 @@ class DistillationModel(nn.Module):
             states=Signal.HIDDEN_STATES in self.needs,
             attention=bool(ATTENTION_KINDS & self.needs),
         )
-        given = dict(signals or {})
-        if "top_logits" in given:
-            given["top_logits"] = _top_logits(**given["top_logits"])
         scores = option_scores(self.student, outputs.logits, options) if options else None
         inputs = LossInputs(
             student_logits=outputs.logits,
@@ -103,7 +100,7 @@ class DistillationModel(nn.Module):
             source_mask=source_mask(batch),
             read_mask=batch["attention_mask"].bool(),
             student_hidden=outputs.states,
-            signals=given,
+            signals=as_read(signals or {}),
             window_counts=window_counts,
             student_layer=partial(_layer, outputs),
             step=self.step,
@@ -140,11 +137,3 @@ class DistillationModel(nn.Module):
 def _layer(said: Pass, kind: Signal, stack: str, layer: int) -> Tensor:
     """Return what one layer says in a pass."""
     return LAYER_KINDS[kind](said, stack, layer).values
-
-
-def _top_logits(
-    logits: Tensor, ids: Tensor | None = None, log_tails: Mapping[str, Tensor] | None = None
-) -> TopLogits:
-    """Make a `TopLogits` of what a store gathers: plain nested tensors travel between devices."""
-    tails = {float(temperature): tail for temperature, tail in (log_tails or {}).items()}
-    return TopLogits(logits, ids, tails)

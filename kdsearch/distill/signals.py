@@ -19,7 +19,8 @@ from torch import Tensor
 
 from kdsearch.distill.passes import IGNORED, Pass, forward
 from kdsearch.distill.top_logits import entries, pack
-from kdsearch.plugin import LayerSignal, Signal, SignalRequest
+from kdsearch.plugin import LayerSignal, Signal, SignalRequest, TopLogits
+from kdsearch.spec.teachers import TeacherType
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -105,7 +106,7 @@ def teacher_signals(
         `top_k` are kept, and `kind/stack/layer` of each layer asked for.
     """
     kinds = {wanted.kind for wanted in request.layers}
-    with inference(model):
+    with inference(model, request.dtype):
         said = forward(
             model,
             batch,
@@ -127,10 +128,11 @@ def teacher_signals(
 
 
 @contextmanager
-def inference(model: Any) -> Iterator[None]:
-    """Run a frozen teacher as fast as its device can: in bf16 where a GPU has it."""
+def inference(model: Any, dtype: str = TeacherType.AUTO) -> Iterator[None]:
+    """Run a frozen teacher as fast as its device can, under `auto`: in bf16 where a GPU has it."""
     able = model.device.type == "cuda" and torch.cuda.is_bf16_supported()
-    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=able):
+    faster = able and dtype == TeacherType.AUTO
+    with torch.no_grad(), torch.autocast(model.device.type, torch.bfloat16, enabled=faster):
         yield
 
 
@@ -170,6 +172,17 @@ def assembled(tensors: Mapping[str, Tensor], request: SignalRequest) -> dict[str
         stacks = signals.setdefault(wanted.kind.value, {})
         stacks.setdefault(wanted.stack, {})[wanted.layer] = tensors[_name(wanted)]
     return signals
+
+
+def as_read(signals: Mapping[str, Any]) -> dict[str, Any]:
+    """Return signals as losses read them: `top_logits` made from the fields that have travelled."""
+    read = dict(signals)
+    if "top_logits" in read:
+        fields = dict(read["top_logits"])
+        tails = fields.pop("log_tails", {})
+        kept = {float(temperature): tail for temperature, tail in tails.items()}
+        read["top_logits"] = TopLogits(**fields, log_tails=kept)
+    return read
 
 
 def _name(wanted: LayerSignal) -> str:

@@ -1,37 +1,34 @@
-"""Where a trial's teacher signals come from: a store, or the teacher run beside the student.
-
-The teacher's job chooses once and notes it in `teacher/signals.json`; trials follow.
-"""
+"""Where a trial's teacher signals come from: a store, or the teacher run beside the student."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from kdsearch.distill.capture import capture, fingerprint
-from kdsearch.distill.data import joined
+from kdsearch.distill.choices import pad_scores
+from kdsearch.distill.group import TeacherGroup, assembled_each
 from kdsearch.distill.passes import IGNORED
 from kdsearch.distill.signals import assembled, teacher_signals
-from kdsearch.distill.store import DamagedStoreError, SignalStore
-from kdsearch.spec.cache import CacheMode
-from kdsearch.spec.signals import stored_bytes
+from kdsearch.spec.signals import TOGETHER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
     from kdsearch.distill.data import Rows
-    from kdsearch.distill.workspace import Workspace
-    from kdsearch.plugin import SignalRequest, Student
+    from kdsearch.distill.staff import Staff
+    from kdsearch.distill.store import SignalStore
+    from kdsearch.plugin import SignalRequest
+
+SCORES = "choice_scores"
 
 
 class Source(Protocol):
     """Gives the teacher's signals of a batch."""
 
-    def columns(self, rows: Rows) -> dict[str, list[int]]:
+    def columns(self, rows: Rows) -> dict[str, list[Any]]:
         """Return what each row of a table must carry for it.
 
         Raises:
@@ -50,35 +47,50 @@ class Source(Protocol):
 
 
 class CachedSignals:
-    """Reads signals from a store."""
+    """Reads signals from a store.
 
-    def __init__(self, store: SignalStore) -> None:
+    Args:
+        store: Of one teacher, or of several that were asked together.
+        column: What a row's place in it is called.
+        members: The teachers of a store of several.
+    """
+
+    def __init__(
+        self, store: SignalStore, column: str = "signal_row", members: Sequence[str] = ()
+    ) -> None:
         self.store = store
+        self.column = column
+        self.members = members
 
-    def columns(self, rows: Rows) -> dict[str, list[int]]:
-        """Return where each row is stored, as `signal_row`."""
-        return {"signal_row": self.store.rows_of(rows.keys(self.store.files.request.tokens))}
+    def columns(self, rows: Rows) -> dict[str, list[Any]]:
+        """Return where each row is stored."""
+        return {self.column: self.store.rows_of(rows.keys(self.store.files.request.tokens))}
 
     def of_batch(
         self, rows: Sequence[Mapping[str, Any]], batch: Mapping[str, Tensor]
     ) -> dict[str, Any]:
-        """Gather the rows from the store."""
-        return self.store.gather([row["signal_row"] for row in rows])
+        """Gather the rows from the store; by teacher where it is of several."""
+        places = [row[self.column] for row in rows]
+        if not self.members:
+            return self.store.gather(places)
+        return assembled_each(self.store.tensors(places), self.store.files.request, self.members)
 
 
 class OnlineSignals:
     """Runs the teacher on each batch.
 
     Args:
-        model: The teacher, on its device; put in evaluation mode.
+        model: The teacher, on its device; put in evaluation mode. Or several, asked together.
         request: Which signals.
+        members: The teachers of a group.
     """
 
-    def __init__(self, model: Any, request: SignalRequest) -> None:
-        self.model = model.train(False)
+    def __init__(self, model: Any, request: SignalRequest, members: Sequence[str] = ()) -> None:
+        self.model = model if isinstance(model, TeacherGroup) else model.train(False)
         self.request = request
+        self.members = members
 
-    def columns(self, rows: Rows) -> dict[str, list[int]]:
+    def columns(self, rows: Rows) -> dict[str, list[Any]]:
         """Return nothing: the tokens are all that it reads."""
         return {}
 
@@ -93,87 +105,49 @@ class OnlineSignals:
             real = labels != IGNORED
             on_device["input_ids"] = ids[read]
             on_device["labels"] = torch.where(real, ids[labels.clamp(min=0)], labels)
+        if isinstance(self.model, TeacherGroup):
+            told = self.model.say(on_device, self.request)
+            tensors = {name: each.values for name, each in told.items()}
+            return assembled_each(tensors, self.request, self.members)
         said = teacher_signals(self.model, on_device, self.request)
         return assembled({name: told.values for name, told in said.items()}, self.request)
 
 
-def provide(workspace: Workspace, load: Callable[[], Student]) -> dict[str, Any]:
-    """Choose how trials get their signals, and store them if they are to be stored.
+class SeveralSources:
+    """Gives the signals of several teachers, each of its own source, in the form of `several`.
 
     Args:
-        workspace: The run.
-        load: Returns the teacher on its device; called for its rows, and its passes if any.
-
-    Returns:
-        `mode`, `asked`, `bytes`, `max_bytes`, and of a store `rows`, `computed`, `tokens` and
-        `damaged` (see `Captured`), as the `teacher_ready` event holds them.
+        staff: Who teaches.
+        sources: By teacher, or `TOGETHER` for those asked as one.
+        scored: The teachers whose scores of the options are read.
     """
-    cache, request = workspace.spec.cache, workspace.signal_request
-    teacher = load()
-    kinds = workspace.stored_targets
-    rows = joined([workspace.rows("train", teacher, taught=taught) for taught in kinds])
-    facts = workspace.teacher_facts
-    size = stored_bytes(request, facts, token_counts(rows, causal=not facts.encoder_decoder))
-    mode = cache.choose(size)
-    chosen = {
-        "mode": mode.value,
-        "asked": cache.mode.value,
-        "bytes": size,
-        "max_bytes": cache.max_bytes,
-    }
-    noted: dict[str, Any] = {"mode": mode.value}
-    if mode is CacheMode.CACHED:
-        weights = fingerprint(workspace.teacher_folder)
-        done = capture(workspace.signal_folder, weights, rows, request, lambda: teacher.model)
-        noted |= {"store": done.path.name, "teacher": weights}
-        chosen |= {
-            "bytes": done.size,
-            "rows": done.rows,
-            "computed": done.computed,
-            "tokens": done.tokens,
-            "damaged": done.damaged,
+
+    def __init__(self, staff: Staff, sources: Mapping[str, Source], scored: Sequence[str]) -> None:
+        self.staff = staff
+        self.sources = sources
+        self.scored = scored
+
+    def columns(self, rows: Rows) -> dict[str, list[Any]]:
+        """Return what the sources ask for, the weights of each row, and scores of its options."""
+        found: dict[str, list[Any]] = {"teacher_weights": self.staff.weights(rows.examples)}
+        for source in self.sources.values():
+            found |= source.columns(rows)
+        if self.scored:
+            found["choices"] = list(rows.choices)
+        return found | {f"{SCORES}@{name}": self.staff.scores(name, rows) for name in self.scored}
+
+    def of_batch(
+        self, rows: Sequence[Mapping[str, Any]], batch: Mapping[str, Tensor]
+    ) -> dict[str, Any]:
+        """Return `by_teacher` and `weights`."""
+        said: dict[str, dict[str, Any]] = {name: {} for name in self.staff.names}
+        for name, source in self.sources.items():
+            given = source.of_batch(rows, batch)
+            for teacher, signals in (given if name == TOGETHER else {name: given}).items():
+                said[teacher] |= signals
+        for name in self.scored:
+            said[name][SCORES] = pad_scores([row[f"{SCORES}@{name}"] for row in rows])
+        return {
+            "by_teacher": said,
+            "weights": torch.tensor([row["teacher_weights"] for row in rows]),
         }
-    draft = workspace.signal_note.with_suffix(".new")
-    draft.write_text(json.dumps(noted), encoding="utf8")
-    draft.replace(workspace.signal_note)
-    return chosen
-
-
-def open_source(
-    workspace: Workspace, load: Callable[[], Student], say: Callable[[str], None]
-) -> Source:
-    """Open what the teacher's job has provided, once a process.
-
-    What has been damaged since is computed anew.
-
-    Args:
-        workspace: The run.
-        load: Returns the teacher on its device.
-        say: Told what had to be done.
-    """
-    if workspace.source is None:
-        workspace.source = _opened(workspace, load, say)
-    return workspace.source
-
-
-def _opened(
-    workspace: Workspace, load: Callable[[], Student], say: Callable[[str], None]
-) -> Source:
-    noted = json.loads(workspace.signal_note.read_text(encoding="utf8"))
-    if noted["mode"] == CacheMode.ONLINE.value:
-        return OnlineSignals(load().model, workspace.signal_request)
-    path = workspace.signal_folder / noted["store"]
-    try:
-        return CachedSignals(SignalStore(path))
-    except DamagedStoreError as error:
-        done = provide(workspace, load)
-        say(f"teacher signals in {path}: {error}; {done['computed']} rows computed anew")
-        return CachedSignals(SignalStore(path))
-
-
-def token_counts(rows: Rows, *, causal: bool) -> list[tuple[int, int]]:
-    """Return how many tokens of each row a teacher reads and predicts."""
-    return [
-        (len(source) + len(target) - 1 if causal else len(source), len(target))
-        for source, target in zip(rows.sources, rows.targets, strict=True)
-    ]

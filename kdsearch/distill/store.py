@@ -184,9 +184,12 @@ class SignalStore:
 
     def gather(self, rows: Sequence[int]) -> dict[str, Any]:
         """Return the signals of a batch as `signals.assembled` does, padded with zeros."""
+        return assembled(self.tensors(rows), self.files.request)
+
+    def tensors(self, rows: Sequence[int]) -> dict[str, Tensor]:
+        """Return every tensor of a batch by the name it is stored by, padded with zeros."""
         index = torch.as_tensor(rows)
-        padded = {name: self._padded(name, index) for name in self._values}
-        return assembled(padded, self.files.request)
+        return {name: self._padded(name, index) for name in self._values}
 
     def _mapped(self, name: str) -> Tensor:
         layout = self.files.layouts[name]

@@ -19,6 +19,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from kdsearch.errors import ModelError
 from kdsearch.plugin import ModelFacts, Size, Student
+from kdsearch.spec.teachers import TeacherType
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -85,18 +86,42 @@ def load_model(folder: Path) -> PreTrainedModel:
         raise ModelError(f"no model could be loaded: {error}", where=str(folder)) from error
 
 
-def load_student(folder: Path) -> Student:
-    """Load a stored model with its tokenizer to answer, on the GPU if there is one.
+def load_student(
+    folder: Path, device: str = "auto", dtype: TeacherType = TeacherType.AUTO
+) -> Student:
+    """Load a stored model with its tokenizer to answer.
+
+    Args:
+        folder: Of the model.
+        device: `auto`, the GPU if there is one; `cpu`; or a GPU such as `cuda:1`.
+        dtype: bf16, or else float32.
 
     Raises:
-        ModelError: If the folder holds no model, or no tokenizer that fits it.
+        ModelError: If the folder holds no model, or no tokenizer that fits it, or there is no such
+            device.
     """
     disable_progress_bar()  # of the weights of one model: it takes a second
     stored = Student(load_model(folder).eval(), load_tokenizer(folder))
     check_fit(stored.model, stored.tokenizer, folder)
-    if torch.cuda.is_available():
+    if dtype is TeacherType.BF16:
+        stored.model.to(torch.bfloat16)
+    if device != "auto":
+        _check_device(device)
+        stored.model.to(device)
+    elif torch.cuda.is_available():
         stored.model.to("cuda")
     return stored
+
+
+def _check_device(device: str) -> None:
+    """Refuse a GPU that is not there."""
+    kind, _, number = device.partition(":")
+    count = torch.cuda.device_count()
+    if kind == "cuda" and int(number) >= count:
+        raise ModelError(
+            f"there is no device {device}: this machine has {count} GPUs",
+            fix="set device: auto",
+        )
 
 
 def check_fit(model: Any, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -1,70 +1,92 @@
-"""Prepares the teacher: what a run asks of it once, for all of its trials."""
+"""Prepares the teachers: what a run asks of them once, for all of its trials."""
 
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.black_box import prepare_black_box
 from kdsearch.distill.evaluate import Answers, answer, predict, write_predictions
-from kdsearch.distill.fitting import build_objective, fit, to_device, tokens_trained
-from kdsearch.distill.sources import provide
+from kdsearch.distill.fitting import build_objective, fit, tokens_trained
 from kdsearch.distill.students import count_parameters, load_student, random_model
+from kdsearch.distill.supply import provide
+from kdsearch.errors import ModelError
 from kdsearch.model_folders import model_folder
 from kdsearch.plugin import Student
 from kdsearch.spec.parts import ANSWER_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from kdsearch.distill.fitting import Report
+    from kdsearch.distill.staff import OneTeacher
     from kdsearch.distill.workspace import Workspace
 
 
-def prepare_teacher(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Fine-tune the teacher if asked, store its signals on train and its answers to dev.
+@dataclass
+class Prepared:
+    """What came of a teacher's preparation."""
 
-    Its answers to train are stored too where a loss reads them.
+    parameters: int | None
+    """None of a black box."""
+    score: float | None
+    """On dev; None of a black box beside the first teacher that does not answer all of it."""
+    items: int
+    flops: dict[str, float] = field(
+        default_factory=lambda: {"fine_tune": 0.0, "signals": 0.0, "evaluation": 0.0}
+    )
+
+
+def prepare_teachers(
+    workspace: Workspace, job: Mapping[str, Any], report: Report
+) -> dict[str, Any]:
+    """Fine-tune teachers if asked, store their signals on train and their answers to dev.
+
+    Their answers to train are stored too where a loss reads them, or they are weighed by them.
+
+    Returns:
+        What `TeacherReady` says: of the first, and by name of the others in `others`; FLOPs are
+        those of all.
     """
-    if workspace.given is not None:
-        return prepare_black_box(workspace, workspace.given)
-    spec = workspace.spec.stage.teachers[0]
-    folder = workspace.teacher_folder
-    compute = workspace.teacher_facts.compute_parameters
-    flops = {"fine_tune": 0.0, "signals": 0.0, "evaluation": 0.0}
-    teacher = _untrained(workspace)
-    cut = workspace.read_all(teacher)
-    if spec.fine_tune is not None:
-        rows = workspace.rows("train", teacher)
-        objective = build_objective(workspace, teacher, {"answer_ce": {"weight": 1.0}})
-        fit(workspace, objective, rows, spec.fine_tune, job, report, folder.parent / "training")
-        teacher.model.save_pretrained(folder)
-        teacher.tokenizer.save_pretrained(folder)
-        flops["fine_tune"] = 6.0 * compute * tokens_trained(rows, spec.fine_tune)
-        teacher = load_student(folder)
-    to_device(teacher.model)
-    if workspace.parts.needs & ANSWER_SIGNALS:
-        rows = workspace.rows("train", teacher)
-        answered = predict(teacher.model, teacher.tokenizer, rows, workspace.parts.domain)
-        write_predictions(workspace.taught_file, answered)
-        flops["signals"] += 2.0 * compute * rows.tokens
-    flops["signals"] += 2.0 * compute * workspace.prepare_ladder(teacher)
-    signals: dict[str, Any] = {}
-    if workspace.signal_request:
-        signals = provide(workspace, lambda: teacher)
-        flops["signals"] += 2.0 * compute * signals.get("tokens", 0)
-    answers = answer_split(workspace, teacher, "dev", workspace.teacher_root)
-    flops["evaluation"] = 2.0 * compute * workspace.rows("dev", teacher).tokens
-    shutil.rmtree(folder.parent / "training", ignore_errors=True)  # its checkpoints
+    loaded: dict[str, Student] = {}
+
+    def load(name: str) -> Student:
+        if name not in loaded:
+            loaded[name] = workspace.staff[name].load()
+        return loaded[name]
+
+    done, cut = {}, dict[str, int]()
+    for place, teacher in workspace.teachers.items():
+        if teacher.given is not None:
+            done[place] = Prepared(*prepare_black_box(workspace, teacher, first=place == 0))
+            continue
+        own = {**job, "seed": job["seed"] + place}
+        model, done[place], counted = _prepare(workspace, teacher, own, report)
+        cut = cut or counted
+        if place == 0 or teacher.needs - ANSWER_SIGNALS:
+            loaded[teacher.name] = model
+    first = workspace.teachers[0]
+    reader = workspace.reader(load)
+    if first.given is not None:
+        cut = workspace.read_all(reader)
+    else:
+        spent = 2.0 * first.facts.compute_parameters
+        done[0].flops["signals"] += spent * workspace.prepare_ladder(reader)
+    _check_tokens(workspace, reader, load)
+    signals: Mapping[str, Any] = {}
+    if workspace.signal_requests:
+        signals, flops = provide(workspace, reader, load)
+        done[0].flops["signals"] += flops
+    kinds = done[0].flops
     return {
-        "parameters": count_parameters(teacher.model),
-        "score": answers.mean,
-        "items": len(answers.scores),
+        **asdict(done[0]),
         "cut": cut,
         "signals": signals,
-        "flops": flops,
+        "flops": {kind: sum(each.flops[kind] for each in done.values()) for kind in kinds},
+        "others": {
+            workspace.teachers[place].name: asdict(each) for place, each in done.items() if place
+        },
     }
 
 
@@ -81,11 +103,54 @@ def answer_split(workspace: Workspace, student: Student, split: str, destination
     return answers
 
 
-def _untrained(workspace: Workspace) -> Student:
-    """Return the teacher before fine-tuning: random from its measures, or as stored."""
-    spec = workspace.spec.stage.teachers[0]
-    if spec.model is not None:
-        return load_student(model_folder(spec.model))
+def _prepare(
+    workspace: Workspace, teacher: OneTeacher, job: Mapping[str, Any], report: Report
+) -> tuple[Student, Prepared, dict[str, int]]:
+    """Fine-tune a model and let it answer; return it, what came of it, and the questions cut."""
+    compute, tuning = teacher.facts.compute_parameters, teacher.spec.fine_tune
+    model, flops = _untrained(workspace, teacher, job["seed"]), dict[str, float]()
+    cut = workspace.read_all(model)
+    if tuning is not None:
+        rows, folder = workspace.rows("train", model), teacher.folder
+        objective = build_objective(workspace, model, {"answer_ce": {"weight": 1.0}})
+        fit(workspace, objective, rows, tuning, job, report, folder.parent / "training")
+        model.model.save_pretrained(folder)
+        model.tokenizer.save_pretrained(folder)
+        shutil.rmtree(folder.parent / "training", ignore_errors=True)  # its checkpoints
+        flops["fine_tune"] = 6.0 * compute * tokens_trained(rows, tuning)
+        model = teacher.load()
+    if teacher.needs & ANSWER_SIGNALS:
+        rows = workspace.rows("train", model)
+        answered = predict(model.model, model.tokenizer, rows, workspace.parts.domain)
+        write_predictions(teacher.taught_file, answered)
+        flops["signals"] = 2.0 * compute * rows.tokens
+    answers = answer_split(workspace, model, "dev", teacher.root)
+    flops["evaluation"] = 2.0 * compute * workspace.rows("dev", model).tokens
+    done = Prepared(count_parameters(model.model), answers.mean, len(answers.scores))
+    done.flops |= flops
+    return model, done, cut
+
+
+def _untrained(workspace: Workspace, teacher: OneTeacher, seed: int) -> Student:
+    """Return a teacher before fine-tuning: random from its measures, or as stored."""
+    if teacher.spec.model is not None:
+        stored = model_folder(teacher.spec.model)
+        return load_student(stored) if teacher.spec.fine_tune else teacher.load()
     tokenizer = workspace.scratch_tokenizer()
-    measures = workspace.teacher_facts.config
-    return Student(random_model(measures, tokenizer, workspace.spec.search.seed), tokenizer)
+    return Student(random_model(teacher.facts.config, tokenizer, seed), tokenizer)
+
+
+def _check_tokens(workspace: Workspace, reader: Student, load: Any) -> None:
+    """Refuse a teacher that is to be compared token by token and has other tokens.
+
+    Where no `tokenizer.json` tells, it is seen only here.
+    """
+    known = reader.tokenizer.get_vocab()
+    for teacher in workspace.staff.teachers:
+        if teacher.needs - ANSWER_SIGNALS and load(teacher.name).tokenizer.get_vocab() != known:
+            raise ModelError(
+                f"teacher '{teacher.name}' has another tokenizer than the first, which is the "
+                "students'",
+                where=str(teacher.folder),
+                fix="let it teach by choice_scores, or by answer_ce with labels: teacher",
+            )

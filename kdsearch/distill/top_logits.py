@@ -20,13 +20,16 @@ FLOOR = -30.0
 """Log of the least tail mass: below it a float32 probability no longer counts."""
 
 
-def pack(logits: Tensor, k: int, temperatures: Sequence[float]) -> dict[str, Tensor]:
-    """Keep the k largest logits of each token.
+def pack(
+    logits: Tensor, k: int, temperatures: Sequence[float], ids: Tensor | None = None
+) -> dict[str, Tensor]:
+    """Keep the k largest logits of each token, or those of given entries.
 
     Args:
         logits: (tokens, vocabulary), any precision.
         k: Entries to keep, less than the vocabulary.
         temperatures: At which the tail's mass is kept.
+        ids: (tokens, k), which entries instead.
 
     Returns:
         `top_values` (tokens, k) float16, logits minus the largest; `top_ids` (tokens, k), in 16
@@ -35,7 +38,8 @@ def pack(logits: Tensor, k: int, temperatures: Sequence[float]) -> dict[str, Ten
         themselves would overflow or round away what tells them apart.
     """
     shifted = logits.float() - logits.float().amax(-1, keepdim=True)
-    values, ids = shifted.topk(k, dim=-1)
+    ids = shifted.topk(k, dim=-1).indices if ids is None else ids
+    values = shifted.gather(-1, ids)
     rest = shifted.scatter(-1, ids, -torch.inf)
     tails = [
         torch.logsumexp(rest / temperature, -1) - torch.logsumexp(shifted / temperature, -1)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.data import Rows, encode
-from kdsearch.distill.evaluate import read_predictions
+from kdsearch.distill.staff import OneTeacher, Staff
 from kdsearch.distill.students import domain_tokenizer
-from kdsearch.errors import DataError
 from kdsearch.facts import ModelFacts, facts_of_config
 from kdsearch.plugin import (
     Preparation,
@@ -22,20 +21,22 @@ from kdsearch.plugin import (
     Student,
 )
 from kdsearch.plugin.host import Host
-from kdsearch.predictions import Predictions
 from kdsearch.sizes import texts_of
 from kdsearch.spec.loading import Parts, load_spec, resolve_parts
 from kdsearch.spec.objective import options_of
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
-from kdsearch.spec.signals import stage_request
+from kdsearch.spec.signals import stage_requests
+from kdsearch.spec.teachers import loss_of
 from kdsearch.splits import Assigned, assign, load_examples
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kdsearch.distill.sources import Source
     from kdsearch.plugin import Example, Prediction
+    from kdsearch.predictions import Predictions
     from kdsearch.spec.models import Settings
+    from kdsearch.spec.teaching import Needs
 
 PREPARED = "prepared.json"
 """What came of the ladder's preparation."""
@@ -53,8 +54,8 @@ class Workspace:
         self.manifest = json.loads((run / "manifest.json").read_text(encoding="utf8"))
         self.host = Host(Path(file) for file in self.manifest["plugin_files"])
         self.spec = load_spec(run / "spec.yaml", self.host)
-        self.source: Source | None = None
-        """Of the teacher's signals, once a trial of this process has opened it."""
+        self.sources: dict[str, Source] = {}
+        """Of the signals of each teacher, once a trial of this process has opened it."""
         self._rows: dict[tuple[Any, ...], Rows] = {}
 
     @property
@@ -79,15 +80,52 @@ class Workspace:
         return self.teacher_root / "ladder"
 
     @cached_property
+    def teachers(self) -> dict[int, OneTeacher]:
+        """By place: the first teacher, with whom students are compared, and all that teach."""
+        stage = self.spec.stage
+        return {place: self._teacher(place) for place in sorted({0, *stage.teaching})}
+
+    def _teacher(self, place: int) -> OneTeacher:
+        stage = self.spec.stage
+        name, root = stage.names[place], self.teacher_root
+        measures = self.manifest["teacher"]
+        if place:
+            root, measures = self.run / "teachers" / name, self.manifest["teachers"][name]
+        facts = ModelFacts(**measures)
+        facts = replace(facts, path=str(self.run / (facts.path or "teacher/model")))
+        needs = self.parts.needs_of(stage, place)
+        return OneTeacher(name, stage.teachers[place], facts, root, needs)
+
+    @cached_property
+    def staff(self) -> Staff:
+        """Those that teach."""
+        stage = self.spec.stage
+        teaching = [self.teachers[place] for place in stage.teaching]
+        return Staff(stage, self.parts, teaching, self.spec.match.metric)
+
+    @property
     def teacher_facts(self) -> ModelFacts:
-        """The measures of the teacher; its path is made absolute."""
-        facts = ModelFacts(**self.manifest["teacher"])
-        return replace(facts, path=str(self.run / (facts.path or "teacher/model")))
+        """The measures of the first teacher; its path is absolute."""
+        return self.teachers[0].facts
 
     @property
     def teacher_folder(self) -> Path:
-        """The model folder of the teacher, ready to answer."""
-        return Path(str(self.teacher_facts.path))
+        """The model folder of the first teacher, ready to answer."""
+        return self.teachers[0].folder
+
+    def load_teacher(self, name: str) -> Student:
+        """Return one that teaches, on its device."""
+        return self.staff[name].load()
+
+    def reader(self, load: Callable[[str], Student]) -> Student:
+        """Return a model that reads rows as students do, but for a vocabulary of their own.
+
+        Args:
+            load: Returns a teacher by its name.
+        """
+        if self.given is None:
+            return load(self.teachers[0].name)
+        return self.build(self.size(self.manifest["sizes"][0]["name"]), self.spec.search.seed)
 
     def trial_folder(self, trial: str) -> Path:
         """Where one trial keeps its model and answers."""
@@ -191,49 +229,29 @@ class Workspace:
         """
         return {split: self.rows(split, reader).cut for split in Assigned._fields}
 
-    @cached_property
-    def given(self) -> Predictions | None:
-        """All that is known of a teacher that is a black box; None of any other."""
-        source = self.spec.stage.teachers[0].predictions
-        return None if source is None else Predictions(Path(source))
-
     @property
-    def taught_file(self) -> Path:
-        """Where the teacher's answers to train lie, if a loss needs them."""
-        return self.teacher_root / "train.jsonl"
+    def given(self) -> Predictions | None:
+        """All that is known of a first teacher that is a black box; None of any other."""
+        return self.teachers[0].given
 
     @cached_property
-    def taught(self) -> dict[str, Prediction]:
-        """The teacher's answers to train, by id; there once the teacher is prepared."""
-        return {answer.id: answer for answer in read_predictions(self.taught_file)}
+    def taught(self) -> Mapping[str, Prediction]:
+        """The teachers' answers to train that take the place of the gold ones, by id."""
+        stage, needs = self.spec.stage, self.parts.needs_by_term
+        key = next(key for key, own in needs.items() if Signal.TEXT in own)
+        names = [stage.names[place] for place in stage.readers(key)]
+        return self.staff.taught(names, self.assigned.train)
 
-    def taught_scores(self, rows: Rows) -> list[Sequence[float]]:
-        """Return the teacher's scores of the options of each row.
+    def needs(self, settings: Settings) -> dict[str, Needs]:
+        """Return by term what a trial reads of teachers."""
+        return {
+            key: needs_of(self.host.loss(loss_of(key)), self.loss_config(key, options))
+            for key, options in settings.losses.items()
+        }
 
-        Raises:
-            DataError: If there are none: the domain's prompts give no options to score.
-        """
-        scores = [self.taught[example.id].scores for example in rows.examples]
-        for example, known, choices in zip(rows.examples, scores, rows.choices, strict=True):
-            if not choices or len(known) != len(choices):
-                raise DataError(
-                    f"the prompt of '{example.id}' gives no options that the teacher has scored",
-                    where=f"domain {self.parts.domain.name}",
-                    fix="leave out losses that need choice_scores",
-                )
-        return list(scores)
-
-    def needs(self, settings: Settings) -> frozenset[Signal]:
-        """Return the teacher's signals that a trial reads."""
-        losses = (
-            needs_of(self.host.loss(name), self.loss_config(name, options))
-            for name, options in settings.losses.items()
-        )
-        return frozenset[Signal]().union(*losses)
-
-    def loss_config(self, name: str, given: Mapping[str, Any]) -> Any:
-        """Return a loss's validated options; its weight is none of them."""
-        return self.host.loss(name).Config(**options_of(given))
+    def loss_config(self, key: str, given: Mapping[str, Any]) -> Any:
+        """Return a term's validated options; its weight is none of them."""
+        return self.host.loss(loss_of(key)).Config(**options_of(given))
 
     @property
     def stored_targets(self) -> list[bool]:
@@ -250,13 +268,12 @@ class Workspace:
         return domain_tokenizer(self.parts.domain, self.parts.options)
 
     @cached_property
-    def signal_request(self) -> SignalRequest:
-        """All that the losses of the spec ask of the teacher."""
+    def signal_requests(self) -> dict[str, SignalRequest]:
+        """All that the losses of the spec ask, by teacher, or `TOGETHER` of all."""
         depths = (self._depth(Size(**size)) for size in self.manifest["sizes"])
-        request = stage_request(
-            self.spec.stage, self.parts.losses, self.teacher_facts, depths, self.spec.cache
-        )
-        return replace(request, tokens=self.teacher_ids)
+        facts = {place: teacher.facts for place, teacher in self.teachers.items()}
+        found = stage_requests(self.spec.stage, self.parts.losses, facts, depths, self.spec.cache)
+        return {name: replace(asked, tokens=self.teacher_ids) for name, asked in found.items()}
 
     def _depth(self, size: Size) -> int:
         """Return how many layers a student's stacks have; built to see where nothing says it."""

@@ -8,26 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdsearch.errors import DataError, SpecError
-from kdsearch.facts import (
-    BYTE_VOCABULARY,
-    ModelFacts,
-    black_box_facts,
-    check_tokenizer,
-    facts_of_config,
-    facts_of_folder,
-    vocabulary_of,
-)
-from kdsearch.model_folders import model_folder
 from kdsearch.plan.plan import Counts, Plan
+from kdsearch.plan.teachers import facts_by_place
 from kdsearch.plan.warnings import warnings_of
-from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.predictions import check_predictions
 from kdsearch.search.budget import steps_of
 from kdsearch.search.ledger import Opening, earlier_openings
 from kdsearch.search.tpe import require_optuna
 from kdsearch.sizes import sizes_of
 from kdsearch.spec.parts import Parts, resolve_parts
-from kdsearch.spec.signals import stage_request
+from kdsearch.spec.signals import stage_requests
 from kdsearch.spec.space import Sampler, draw
 from kdsearch.spec.training import Precision
 from kdsearch.splits import Divided, fingerprint, independent, load
@@ -60,7 +50,7 @@ def make_plan(
         DataError: If the data, or a black box's answers to them, are malformed or too few.
     """
     parts = resolve_parts(spec, host)
-    teacher = teacher_facts(spec, parts)
+    teachers = facts_by_place(spec.stage, parts)
     count, seed = spec.search.configurations_per_size, spec.search.seed
     if (sampler := spec.search.sampler) is Sampler.TPE:
         require_optuna()
@@ -68,9 +58,9 @@ def make_plan(
     divided, unread = (divided, ()) if divided else _divided(spec, parts)
     assigned, tally = divided or (None, None)
     check_predictions(spec, parts, assigned)
-    sizes = sizes_of(spec, parts, teacher, assigned.train if assigned else None)
+    sizes = sizes_of(spec, parts, teachers, assigned.train if assigned else None)
     depths = (size.layers for size in sizes if size.layers is not None)
-    request = stage_request(spec.stage, parts.losses, teacher, depths, spec.cache)
+    requests = stage_requests(spec.stage, parts.losses, teachers, depths, spec.cache)
     counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
     units, openings = counts, list[Opening]()
     if assigned is not None:
@@ -82,37 +72,22 @@ def make_plan(
                 raise DataError(message, where=f"domain '{parts.domain.name}'")
         if runs is not None:
             openings = earlier_openings(fingerprint(assigned.confirm), runs, but=but)
-    plan = Plan(spec, parts, teacher, sizes, drawn, counts, units, request, tally, tuple(openings))
+    plan = Plan(
+        spec, parts, teachers, sizes, drawn, counts, units, requests, tally, tuple(openings)
+    )
     _check_training(plan)
     return replace(plan, warnings=(*unread, *warnings_of(plan)))
-
-
-def teacher_facts(spec: SearchSpec, parts: Parts) -> ModelFacts:
-    """Return the measures of the teacher: made from scratch, stored, or of a black box.
-
-    Raises:
-        ModelError: If its folder, or its domain's tokenizer, is none.
-    """
-    source = spec.stage.teachers[0]
-    if source.model is not None:
-        folder = model_folder(source.model)
-        facts = facts_of_folder(folder)
-        return replace(facts, tokens=check_tokenizer(folder, facts.vocabulary))
-    own = getattr(parts.domain, "tokenizer", None)
-    vocabulary = vocabulary_of(Path(own(parts.options))) if own else BYTE_VOCABULARY
-    if source.scratch is None:
-        return black_box_facts(vocabulary)
-    measures = ScratchSize(**source.scratch.model_dump(exclude={"family"}))
-    config = scratch_model_config(source.scratch.family, measures, vocabulary)
-    return facts_of_config(config, head_tied=True)
 
 
 def _check_training(plan: Plan) -> None:
     """Refuse fp16 where T5 models train, and a warm-up that fills its whole budget."""
     family = plan.teacher.family
     students = getattr(plan.parts.ladder_config, "family", family)
-    tuning = plan.spec.stage.teachers[0].fine_tune
-    trained = [("teachers.0.fine_tune", tuning, family)] if tuning else []
+    trained = [
+        (f"teachers.{place}.fine_tune", tuning, facts.family)
+        for place, facts in plan.teachers.items()
+        if (tuning := plan.spec.stage.teachers[place].fine_tune)
+    ]
     trained += [("train", settings.training, students) for settings in plan.settings]
     for where, training, kind in trained:
         if training.precision is Precision.FP16 and kind == "t5":

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.errors import DataError
+from kdsearch.plan.teachers import name_of
 from kdsearch.plugin.api import Signal
 from kdsearch.search.budget import planned_tokens, steps_of
 from kdsearch.search.cost import forward_flops, training_flops
@@ -21,10 +21,13 @@ from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
 from kdsearch.search.tpe import STARTUP
 from kdsearch.spec.cache import CacheMode
 from kdsearch.spec.parts import ANSWER_SIGNALS, Parts
-from kdsearch.spec.signals import stored_bytes
+from kdsearch.spec.signals import TOGETHER, stored_bytes
 from kdsearch.spec.space import Configuration, Sampler
+from kdsearch.spec.teachers import NAMED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kdsearch.facts import ModelFacts
     from kdsearch.plugin.api import Size
     from kdsearch.plugin.signals import SignalRequest
@@ -66,7 +69,8 @@ class Plan:
 
     spec: SearchSpec
     parts: Parts
-    teacher: ModelFacts
+    teachers: Mapping[int, ModelFacts]
+    """By place: the first, and all that teach."""
     sizes: tuple[Size, ...]
     """Ascending by parameters; equal ones by name."""
     configurations: tuple[Configuration, ...]
@@ -75,8 +79,8 @@ class Plan:
     """Items."""
     units: Counts
     """Of dev and confirm, what is independent: the items, unless they come in units."""
-    request: SignalRequest
-    """What the losses ask of the teacher at each token."""
+    requests: Mapping[str, SignalRequest]
+    """What the losses ask at each token, by teacher, or `TOGETHER` of all; see `stage_requests`."""
     tally: Tally | None = None
     """What became of the loaded examples, where the data are there."""
     opened_by: tuple[Opening, ...] = ()
@@ -84,12 +88,14 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
     @property
+    def teacher(self) -> ModelFacts:
+        """The measures of the first teacher: students are compared with it, and take after it."""
+        return self.teachers[0]
+
+    @property
     def teacher_name(self) -> str:
-        """The teacher's folder as the spec names it, or what it is made from."""
-        source = self.spec.stage.teachers[0]
-        if source.predictions is not None:
-            return f"black box {Path(source.predictions).name}"
-        return source.model or f"scratch {self.teacher.family}"
+        """The first teacher's folder as the spec names it, or what it is made from."""
+        return name_of(self.spec.stage.teachers[0], self.teacher)
 
     @cached_property
     def settings(self) -> tuple[Settings, ...]:
@@ -158,35 +164,58 @@ class Plan:
     @property
     def ablation_flops(self) -> float:
         """Training without each term to ablate, at the largest size that may be selected."""
-        trials = len(self.spec.ablate) * self.spec.match.seeds
+        trials = len(self.spec.ablated) * self.spec.match.seeds
         return trials * max(cost.flops for cost in self.size_costs)
 
     @property
     def teacher_flops(self) -> float:
-        """The teacher's fine-tuning, and its passes over train for answers and other signals."""
-        tuning = self.spec.stage.teachers[0].fine_tune
-        compute = self.teacher.compute_parameters
+        """The teachers' fine-tuning, and their passes over train for answers and other signals."""
+        return sum(self._of_teacher(place) for place in self.teachers)
+
+    def _of_teacher(self, place: int) -> float:
+        """Return the planned FLOPs of one teacher."""
+        stage, compute = self.spec.stage, self.teachers[place].compute_parameters
+        tuning = stage.teachers[place].fine_tune
         flops = training_flops(compute, self._tokens(tuning)) if tuning else 0.0
-        answers = self.parts.needs & ANSWER_SIGNALS
-        passes = bool(answers) + bool(self.parts.needs - answers)
+        needs = self.parts.needs_of(stage, place)
+        passes = int(bool(needs & ANSWER_SIGNALS))
+        if place in stage.teaching:
+            passes += sum(name in self.requests for name in (stage.names[place], TOGETHER))
         return flops + passes * forward_flops(compute, (self.counts.train or 0) * self._longest)
 
     @property
     def signals(self) -> PlannedSignals | None:
-        """How trials will get what the teacher says at each token; None if none need it."""
-        if not self.request:
+        """How trials will get what teachers say at each token; None if none need it."""
+        if not self.requests:
             return None
         cache = self.spec.cache
-        read, target = self.spec.prompt.max_tokens, self.parts.domain.max_new_tokens
-        if not self.teacher.encoder_decoder:
-            read += target - 1
-        row = stored_bytes(self.request, self.teacher, [(read, target)])
+        row = sum(self._row_bytes(name) for name in self.requests)
         texts = {Signal.TEXT in needs for needs in self.parts.needs_by_configuration}
         train = self.counts.train
         most = None if train is None else train * row * len(texts)
         fits = most is not None and cache.choose(most) is CacheMode.CACHED
         mode = CacheMode.CACHED if cache.mode is CacheMode.AUTO and fits else cache.mode
-        return PlannedSignals(self.request.names, mode.value, row, most, cache.max_bytes)
+        return PlannedSignals(self._signal_names, mode.value, row, most, cache.max_bytes)
+
+    @property
+    def _signal_names(self) -> tuple[str, ...]:
+        """What is asked, with the teacher where there are several."""
+        several = len(self.spec.stage.teaching) > 1
+        return tuple(
+            f"{name}{NAMED}{teacher}" if several and teacher != TOGETHER else name
+            for teacher, request in self.requests.items()
+            for name in request.names
+        )
+
+    def _row_bytes(self, teacher: str) -> int:
+        """Return the bytes of the longest row of one teacher, or of all together."""
+        stage, together = self.spec.stage, teacher == TOGETHER
+        place = stage.teaching[0] if together else stage.names.index(teacher)
+        facts, members = self.teachers[place], len(stage.teaching) if together else 1
+        read, target = self.spec.prompt.max_tokens, self.parts.domain.max_new_tokens
+        if not facts.encoder_decoder:
+            read += target - 1
+        return stored_bytes(self.requests[teacher], facts, [(read, target)], members)
 
     @cached_property
     def expected(self) -> Expectation:
@@ -205,15 +234,16 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """Return the plan as the journal and `kdsearch plan --json` hold it."""
         match, search = self.spec.match, self.spec.search
-        grid, expected = self.grid_flops, self.expected
+        grid, expected, signals = self.grid_flops, self.expected, self.signals
         return {
             "name": self.spec.name,
             "teacher": {"name": self.teacher_name, "parameters": self.teacher.known_parameters},
+            **self._teachers_json(),
             "match": match.model_dump(mode="json"),
             "strategy": search.strategy.value,
             "seed": search.seed,
             "futility": search.futility,
-            "ablate": list(self.spec.ablate),
+            "ablate": list(self.spec.ablated),
             "sizes": [self._size_json(size) for size in self.sizes],
             "sampler": search.sampler.value,
             "configurations": [
@@ -233,7 +263,7 @@ class Plan:
                 "expected_share_of_grid": expected.flops / grid,
                 "expected_sizes_visited": expected.sizes,
             },
-            "signals": self.signals and {**self.signals._asdict(), "names": [*self.request.names]},
+            "signals": signals and {**signals._asdict(), "names": [*signals.names]},
             "smallest_supported_margin": {
                 "dev": self.supported_margins(self.units.dev),
                 "confirm": self.supported_margins(self.units.confirm),
@@ -241,6 +271,23 @@ class Plan:
             "confirm_opened_by": [opening._asdict() for opening in self.opened_by],
             "warnings": list(self.warnings),
         }
+
+    def _teachers_json(self) -> dict[str, Any]:
+        """Return who teaches, where that is not the one teacher alone."""
+        stage = self.spec.stage
+        if len(stage.teachers) == 1:
+            return {}
+        listed = [
+            {
+                "name": stage.names[place],
+                "model": name_of(stage.teachers[place], facts),
+                "parameters": facts.known_parameters,
+                "weight": stage.teachers[place].weight,
+                "flops": self._of_teacher(place),
+            }
+            for place, facts in self.teachers.items()
+        ]
+        return {"teachers": listed, "combine": stage.combine.value}
 
     def _size_json(self, size: Size) -> dict[str, Any]:
         whole = self.teacher.known_parameters

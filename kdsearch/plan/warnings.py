@@ -24,8 +24,16 @@ def warnings_of(plan: Plan) -> list[str]:
             "search.configurations_per_size or search more values"
         )
     distilled = plan.settings[1:]
-    told = [line for each in distilled for line in plan.parts.warnings(each, plan.teacher)]
+    told = [
+        line
+        for settings in distilled
+        for place in spec.stage.teaching
+        for line in plan.parts.warnings(settings, plan.teachers[place])
+    ]
     found += dict.fromkeys(told)
+    idle = [key for key in spec.stage.losses if key not in spec.stage.terms]
+    if idle:
+        found.append(f"left out, since their teacher has weight 0: {', '.join(idle)}")
     if not plan.parts.needs:
         found.append("no loss uses the teacher: every student trains on the labels alone")
     whole = plan.teacher.known_parameters

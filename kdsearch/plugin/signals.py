@@ -52,6 +52,8 @@ class SignalRequest:
     """How many entries of the vocabulary are tokens; all unless given. What pads it is dropped."""
     half: bool = False
     """Whether signals of layers are float16 instead of float32."""
+    dtype: str = "auto"
+    """In which number format the teacher computes; of several together, all of theirs."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -88,10 +90,15 @@ def request_of(loss: Loss, config: Any, teacher: ModelFacts, student_layers: int
     needs = {*loss.needs, *getattr(config, "needs", ())}
     request = SignalRequest()
     if Signal.TOP_LOGITS in needs:
-        request |= SignalRequest(True, (float(getattr(config, "temperature", 1.0)),))
+        request |= SignalRequest(True, (temperature_of(config),))
     if Signal.HIDDEN_STATES in needs:
         named = getattr(config, "stack", None)
         for stack in [named] if named else teacher.stacks:
             last = LayerSignal(Signal.HIDDEN_STATES, stack, teacher.depth(stack))
             request |= SignalRequest(layers=(last,))
     return request
+
+
+def temperature_of(config: Any) -> float:
+    """Return the temperature at which a loss reads its teachers: an option of that name, or 1."""
+    return float(getattr(config, "temperature", 1.0))

@@ -134,7 +134,17 @@ def _teacher_ready(event: TeacherReady) -> str:
         known.append(f"p {numbers.probability(chance['p_value'])}")
     text += f" ({', '.join(known)})" if known else ""
     text = text if event.informative else f"{text}; not above guessing"
-    return f"{text}\n       signals {_signals(event.signals)}" if event.signals else text
+    lines = [text, *(_other(name, other) for name, other in event.others.items())]
+    lines += [f"signals {_signals(event.signals)}"] if event.signals else []
+    return "\n       ".join(lines)
+
+
+def _other(name: str, teacher: Mapping[str, Any]) -> str:
+    """Say what a teacher is beside the first."""
+    text = f"beside it {name}: {numbers.measure(teacher['parameters'])}"
+    if teacher["score"] is None:
+        return text
+    return f"{text}, dev {numbers.score(teacher['score'])} on {teacher['items']:,} items"
 
 
 def _signals(signals: Mapping[str, Any]) -> str:

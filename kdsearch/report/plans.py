@@ -85,6 +85,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return labelled lines: trials, configurations, cost, items and their margins, warnings."""
     teacher = plan["teacher"]
     lines = [("teacher", teacher["name"])] if teacher["parameters"] is None else []
+    lines += [("teachers", _teachers(plan))] if plan.get("teachers") else []
     lines += [("trials", _trials(plan)), ("cost", _cost(plan["cost"]))]
     if plan.get("ablate"):
         lines.append(("ablation", _ablations(plan)))
@@ -98,6 +99,21 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     if len(drawn) > SHOWN_CONFIGURATIONS:
         lines.append(("", f"and {len(drawn) - SHOWN_CONFIGURATIONS} more configurations"))
     return lines + [("warning", line) for line in plan["warnings"]]
+
+
+def _teachers(plan: Mapping[str, Any]) -> str:
+    """Say who teaches; students are compared with the first alone."""
+    words = []
+    for place, teacher in enumerate(plan["teachers"]):
+        notes = [] if place else ["students are compared with it"]
+        if teacher["weight"] == 0:
+            notes.append("does not teach")
+        elif teacher["weight"] != 1:
+            notes.append(f"weight {teacher['weight']:g}")
+        words.append(f"{teacher['name']} ({', '.join(notes)})" if notes else teacher["name"])
+    several = sum(teacher["weight"] > 0 for teacher in plan["teachers"]) > 1
+    combined = f"; combined by {plan['combine']}" if several else ""
+    return f"{', '.join(words)}{combined}".replace("combined by separate", "a term each")
 
 
 def _unsearched(plan: Mapping[str, Any]) -> str:

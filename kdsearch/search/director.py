@@ -374,6 +374,7 @@ class Director:
                 flops=result["flops"],
                 cut=result.get("cut", {}),
                 signals=result.get("signals", {}),
+                others=result.get("others", {}),
             )
         )
 

@@ -157,6 +157,7 @@ def _teacher(facts: _Facts) -> dict[str, Any]:
         "confirm": confirm,
         "chance": dict(ready.chance) if ready else None,
         "informative": ready.informative if ready else None,
+        **({"others": ready.others} if ready and ready.others else {}),
     }
 
 

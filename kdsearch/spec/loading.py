@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 WRITTEN_ORDER = (
-    "name", "domain", "splits", "teachers", "stages", "ladder", "losses", "train",
+    "name", "domain", "splits", "teachers", "combine", "stages", "ladder", "losses", "train",
     "search", "match", "ablate", "prompt", "evaluation", "cache", "resources",
 )  # fmt: skip
 """The order of keys in a written spec: from the data to the claim."""

@@ -20,6 +20,14 @@ from kdsearch.spec.base import Open, Strict
 from kdsearch.spec.cache import Cache
 from kdsearch.spec.objective import LossTerm, options_of
 from kdsearch.spec.space import Configuration, Sampler, Space
+from kdsearch.spec.teachers import (
+    Combine,
+    Teacher,
+    check_names,
+    loss_of,
+    names_of,
+    teacher_of,
+)
 from kdsearch.spec.training import SearchableTraining, Training
 
 
@@ -59,44 +67,6 @@ class Splits(Strict):
         for size in named:
             if named.count(size) > 1:
                 raise ValueError(f"'{size}' can be one split only")
-        return self
-
-
-class Scratch(Strict):
-    """A teacher made from measures alone."""
-
-    family: Literal["t5", "llama"]
-    d_model: int = Field(gt=0)
-    d_ff: int = Field(gt=0)
-    layers: int = Field(gt=0)
-    heads: int = Field(gt=0)
-    d_kv: int | None = Field(default=None, gt=0)
-    """Width of one head; `d_model / heads` unless given."""
-    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
-
-
-class Teacher(Strict):
-    """The frozen model whose signals are matched."""
-
-    model: str | None = None
-    """A model folder, or a model of the hub such as `google/flan-t5-xl`, with `@REVISION` for
-    another than its main branch; a run records the commit."""
-    scratch: Scratch | None = None
-    """A model made from measures; give `fine_tune` too."""
-    predictions: str | None = None
-    """A file of the teacher's answers, one JSON object a line: a black box, of which no more is
-    known. See `kdsearch.predictions`."""
-    fine_tune: Training | None = None
-    """Train it on the domain first, once."""
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Teacher:
-        if sum(source is not None for source in (self.model, self.scratch, self.predictions)) != 1:
-            raise ValueError("give exactly one of model, scratch, predictions")
-        if self.predictions is not None and self.fine_tune is not None:
-            raise ValueError("a black box cannot be trained: leave fine_tune out")
-        if self.scratch is not None and self.fine_tune is None:
-            raise ValueError("a scratch teacher knows nothing: give fine_tune too")
         return self
 
 
@@ -222,18 +192,45 @@ class Stage(Strict):
 
     domain: DomainChoice
     splits: Splits = Splits()
-    teachers: tuple[Teacher, ...] = Field(min_length=1, max_length=1)
-    """The teacher, in a list."""
+    teachers: Annotated[tuple[Teacher, ...], AfterValidator(check_names)] = Field(min_length=1)
+    """Who teaches; students are compared with the first."""
+    combine: Combine = Combine.MEAN
+    """What several teachers say together, to losses that name none of them."""
     losses: Mapping[str, LossTerm] = Field(min_length=1)
-    """The terms of the objective by name."""
+    """The terms of the objective by name; `LOSS@TEACHER` reads one of several teachers."""
     train: SearchableTraining = Field(default_factory=SearchableTraining)
     """How students are trained."""
+
+    @cached_property
+    def names(self) -> list[str]:
+        """What losses call each teacher."""
+        return names_of(self.teachers)
+
+    @cached_property
+    def teaching(self) -> tuple[int, ...]:
+        """The places of the teachers that teach: those of a weight above 0."""
+        return tuple(place for place, teacher in enumerate(self.teachers) if teacher.weight)
+
+    @cached_property
+    def terms(self) -> dict[str, LossTerm]:
+        """The losses by key, without those that name a teacher that does not teach."""
+        idle = {name for place, name in enumerate(self.names) if place not in self.teaching}
+        return {key: term for key, term in self.losses.items() if teacher_of(key) not in idle}
+
+    def readers(self, key: str) -> tuple[int, ...]:
+        """Return the places of the teachers that a term reads, if it reads any: one, or all.
+
+        Raises:
+            ValueError: If it names a teacher that there is not.
+        """
+        name = teacher_of(key)
+        return self.teaching if name is None else (self.names.index(name),)
 
     @cached_property
     def spaces(self) -> dict[str, Space]:
         """The searched values by path, in the order of the spec."""
         found: dict[str, Space] = {}
-        for name, term in self.losses.items():
+        for name, term in self.terms.items():
             found |= {f"losses.{name}.{path}": space for path, space in term.spaces}
         for key in Training.model_fields:
             value = getattr(self.train, key)
@@ -248,7 +245,7 @@ class Stage(Strict):
             KeyError: If the configuration misses a searched value.
         """
         losses = {
-            name: term.fixed(configuration, f"losses.{name}") for name, term in self.losses.items()
+            name: term.fixed(configuration, f"losses.{name}") for name, term in self.terms.items()
         }
         train = {key: getattr(self.train, key) for key in Training.model_fields}
         for key, value in train.items():
@@ -259,7 +256,8 @@ class Stage(Strict):
     def baseline(self, configuration: Configuration) -> Settings:
         """Return the settings without teacher: the same training, `answer_ce` on gold alone."""
         settings = self.resolve(configuration)
-        alone = {**options_of(settings.losses.get("answer_ce", {})), "weight": 1.0}
+        own = (term for key, term in settings.losses.items() if loss_of(key) == "answer_ce")
+        alone = {**options_of(next(own, {})), "weight": 1.0}
         alone.pop("labels", None)
         return Settings(losses={"answer_ce": alone}, training=settings.training)
 
@@ -283,6 +281,11 @@ class SearchSpec(Strict):
     evaluation: Evaluation = Evaluation()
     cache: Cache = Cache()
     resources: Resources = Resources()
+
+    @property
+    def ablated(self) -> tuple[str, ...]:
+        """The losses to leave out, those of teachers that do not teach being out already."""
+        return tuple(key for key in self.ablate if key in self.stage.terms)
 
     @property
     def stage(self) -> Stage:

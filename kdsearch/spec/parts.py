@@ -15,7 +15,19 @@ from kdsearch.spec.document import Origin
 from kdsearch.spec.faults import faults_of, strictly
 from kdsearch.spec.objective import LossTerm, WeightSchedule, counts, options_of
 from kdsearch.spec.space import Configuration, LogUniform, Sampler, Space, Uniform, draw
+from kdsearch.spec.teachers import loss_of, teacher_of
+from kdsearch.spec.teaching import (
+    ANSWER_SIGNALS,
+    Needs,
+    beyond_answers,
+    inseparable,
+    two_texts,
+    unknown_teacher,
+    weighs_answers,
+)
 from kdsearch.spec.training import Training
+
+__all__ = ["ANSWER_SIGNALS", "Parts", "needs_of", "resolve_parts"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,12 +36,9 @@ if TYPE_CHECKING:
     from kdsearch.plugin.api import Domain, Ladder, Loss
     from kdsearch.plugin.host import Host
     from kdsearch.spec.document import Trail
-    from kdsearch.spec.models import SearchSpec, Settings
+    from kdsearch.spec.models import SearchSpec, Settings, Stage
 
 STAGE: Trail = ("stages", 0)
-
-ANSWER_SIGNALS = frozenset({Signal.TEXT, Signal.CHOICE_SCORES})
-"""What answers tell; all that can be known of a teacher that is a file of them."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +51,23 @@ class Parts:
     ladder: Ladder
     ladder_config: BaseModel
     losses: Mapping[str, Loss]
-    needs_by_configuration: tuple[frozenset[Signal], ...]
+    """By the key of the term."""
+    needs_by_configuration: tuple[Needs, ...]
     """Of each configuration that may run: the teacher signals that its losses need."""
+    needs_by_term: Mapping[str, Needs]
+    """By key: what a term needs of the teachers that it reads, in any configuration."""
 
     @property
-    def needs(self) -> frozenset[Signal]:
+    def needs(self) -> Needs:
         """The teacher signals that the losses need in any configuration."""
-        return frozenset[Signal]().union(*self.needs_by_configuration)
+        return Needs().union(*self.needs_by_configuration)
+
+    def needs_of(self, stage: Stage, place: int) -> Needs:
+        """Return the signals that the losses of a stage need of one of its teachers."""
+        read = (own for key, own in self.needs_by_term.items() if place in stage.readers(key))
+        needs = Needs().union(*read)
+        judged = weighs_answers(stage, self.needs_by_term) and place in stage.teaching
+        return needs | {Signal.TEXT} if judged else needs
 
     def loss_config(self, name: str, settings: Settings) -> Any:
         """Return a loss's validated options in one trial's settings; its weight is none of them."""
@@ -78,7 +97,7 @@ def resolve_parts(spec: SearchSpec, host: Host, origin: Origin | None = None) ->
     return _Resolver(spec, origin or Origin()).resolve(host)
 
 
-def needs_of(loss: Loss, config: BaseModel) -> frozenset[Signal]:
+def needs_of(loss: Loss, config: BaseModel) -> Needs:
     """Return the teacher signals that a loss needs with its options."""
     return frozenset(loss.needs) | frozenset(getattr(config, "needs", ()))
 
@@ -101,7 +120,9 @@ class _Resolver:
         losses: dict[str, Loss] = {}
         for name in stage.losses:
             with self._at((*STAGE, "losses", name), at_key=True):
-                losses[name] = host.loss(name)
+                losses[name] = host.loss(loss_of(name))
+                if fault := unknown_teacher(stage, name):
+                    raise SpecError(fault)
         with self._at((*STAGE, "domain", "name")):
             domain = host.domain(stage.domain.name)
             self._check_use(domain)
@@ -120,9 +141,13 @@ class _Resolver:
         self._check_grid()
         self._check_temperatures(losses)
         self._give_up()
-        needs = self._check_drawn(losses, domain)
+        losses = {key: losses[key] for key in stage.terms}
+        each = self._check_drawn(losses, domain)
+        by_term = {key: Needs().union(*(needs.get(key, ()) for needs in each)) for key in losses}
+        self._check_named(by_term)
         self._give_up()
-        return Parts(domain, options, ladder, ladder_config, losses, needs)
+        needs = tuple(Needs().union(*drawn.values()) for drawn in each)
+        return Parts(domain, options, ladder, ladder_config, losses, needs, by_term)
 
     @contextmanager
     def _at(self, trail: Trail, *, at_key: bool = False) -> Iterator[None]:
@@ -173,25 +198,29 @@ class _Resolver:
 
     def _check_teacher(self, ladder: Ladder, losses: Mapping[str, Loss]) -> None:
         """Refuse what asks more of a black box than its answers."""
-        if self.spec.stage.teachers[0].predictions is None:
-            return
-        if getattr(ladder, "needs_model", False):
+        black_box = self.spec.stage.teachers[0].predictions is not None
+        if black_box and getattr(ladder, "needs_model", False):
             self._add(
                 self.origin.rename(("ladder", "kind")),
                 f"ladder.kind: '{ladder.name}' builds on the teacher's own model, and "
                 "teachers.0.predictions is a black box (use scratch)",
             )
-        for name, loss in losses.items():
-            self._check_needs(name, frozenset(loss.needs))
+        for key in self.spec.stage.terms:
+            self._check_needs(key, frozenset(losses[key].needs))
 
-    def _check_needs(self, name: str, needs: frozenset[Signal]) -> None:
-        missing = sorted(needs - ANSWER_SIGNALS)
-        if self.spec.stage.teachers[0].predictions is not None and missing:
-            message = (
-                f"loss '{name}' needs {' and '.join(missing)} of the teacher, and "
-                f"teachers.0.predictions gives only {' and '.join(sorted(ANSWER_SIGNALS))}"
-            )
-            self._add(self.origin.rename((*STAGE, "losses", name)), message, at_key=True)
+    def _check_needs(self, key: str, needs: Needs) -> None:
+        """Refuse what the teachers that a term reads cannot give."""
+        stage = self.spec.stage
+        faults = [*beyond_answers(stage, key, needs), inseparable(stage, key, needs)]
+        for message in filter(None, faults):
+            self._add(self.origin.rename((*STAGE, "losses", key)), message, at_key=True)
+
+    def _check_named(self, needs: Mapping[str, Needs]) -> None:
+        """Refuse a term that names a teacher and reads none."""
+        for key, own in needs.items():
+            if teacher_of(key) is not None and not own:
+                message = f"loss '{key}' names a teacher and reads none: call it {loss_of(key)}"
+                self._add(self.origin.rename((*STAGE, "losses", key)), message, at_key=True)
 
     def _config(self, model: type[BaseModel], values: Mapping[str, Any], prefix: Trail) -> Any:
         """Validate values that hold no spaces, or note what is wrong with them."""
@@ -287,34 +316,32 @@ class _Resolver:
                 self._add(fault.trail, f"{fault.message}{hint}", at_key=fault.at_key)
             return None
 
-    def _check_drawn(
-        self, losses: Mapping[str, Loss], domain: Domain
-    ) -> tuple[frozenset[Signal], ...]:
-        """Validate the configurations that will run, and return what each needs of the teacher.
+    def _check_drawn(self, losses: Mapping[str, Loss], domain: Domain) -> list[dict[str, Needs]]:
+        """Validate the configurations that will run; return by term what each needs of teachers.
 
         Parts that are valid each may not go together.
         """
-        needs, count = [], self.spec.search.configurations_per_size
+        found, count = [], self.spec.search.configurations_per_size
+        where = self.origin.rename((*STAGE, "losses"))
         for index, drawn in enumerate(self._configurations()):
             settings = self.spec.stage.resolve(drawn)
             if index < count and not any(
                 counts(values["weight"]) for values in settings.losses.values()
             ):
-                where = self.origin.rename((*STAGE, "losses"))
                 self._add(where, f"losses: every weight is 0 in configuration {index}")
                 break
-            needed = frozenset[Signal]()
-            for name, loss in losses.items():
-                prefix = (*STAGE, "losses", name)
-                options = options_of(settings.losses[name])
-                config = self._validate(loss.Config, options, prefix, {}, {})
+            needed: dict[str, Needs] = {}
+            for key, loss in losses.items():
+                options = options_of(settings.losses[key])
+                config = self._validate(loss.Config, options, (*STAGE, "losses", key), {}, {})
                 if config is not None:
-                    own = needs_of(loss, config)
-                    self._check_needs(name, own)
-                    self._check_choices(name, own, domain)
-                    needed |= own
-            needs.append(needed)
-        return tuple(needs)
+                    needed[key] = needs_of(loss, config)
+                    self._check_needs(key, needed[key])
+                    self._check_choices(key, needed[key], domain)
+            if fault := two_texts(self.spec.stage, needed):
+                self._add(where, fault)
+            found.append(needed)
+        return found
 
     def _configurations(self) -> list[Configuration]:
         """Return the configurations that will run, or what stands for those still to be found."""

@@ -1,22 +1,23 @@
-"""Which signals of a teacher all trials of a stage may read, and how large they are."""
+"""Which signals of its teachers all trials of a stage may read, and how large they are."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import ValidationError
 
 from kdsearch.errors import SpecError
 from kdsearch.plugin.api import Signal
-from kdsearch.plugin.signals import SignalRequest, request_of
+from kdsearch.plugin.signals import SignalRequest, request_of, temperature_of
 from kdsearch.spec.cache import StateType
 from kdsearch.spec.space import Space
+from kdsearch.spec.teachers import Combine, loss_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from kdsearch.facts import ModelFacts
     from kdsearch.plugin.api import Loss
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 SMALL_VOCABULARY = 2**16
 """Up to it, a kept logit's entry takes 2 bytes instead of 4."""
+
+TOGETHER = "+"
+"""Stands for all teachers that are combined, where a teacher's name would."""
 
 
 def _attending(teacher: ModelFacts, stack: str, read: int, target: int) -> int:
@@ -48,33 +52,61 @@ LAYER_NUMBERS: Mapping[Signal, Callable[[ModelFacts, str, int, int], int]] = {
 stack, and the row's tokens read and predicted. See `kdsearch.distill.signals` for their meaning."""
 
 
-def stage_request(
+def stage_requests(
     stage: Stage,
     losses: Mapping[str, Loss],
-    teacher: ModelFacts,
+    teachers: Mapping[int, ModelFacts],
     depths: Iterable[int],
     cache: Cache,
-) -> SignalRequest:
-    """Return all that the losses of a stage ask of a teacher, in any configuration at any size.
+) -> dict[str, SignalRequest]:
+    """Return all that the losses of a stage ask, in any configuration at any size.
 
     Searched options count with every value, drawn or not, so that a search can be extended.
 
     Args:
         stage: The stage.
-        losses: Its terms by name.
-        teacher: The teacher's measures.
+        losses: Its terms by key.
+        teachers: The measures of those that teach, by place.
         depths: How many layers the stacks of the students have.
         cache: In which form.
 
+    Returns:
+        By teacher what it is asked, and under `TOGETHER` the logits of several that are combined,
+        where only some are kept. Who is asked nothing is left out.
+
     Raises:
-        SpecError: If a loss asks for layers that a student or the teacher does not have.
+        SpecError: If a loss asks for layers that a student or the teacher does not have, or is to
+            read several teachers at more than one temperature.
     """
-    request, sizes = SignalRequest(), sorted(set(depths))
-    for name, term in stage.losses.items():
-        for config in configs_of(losses[name], term):
-            for layers in sizes:
-                with at_loss(name):
-                    request |= request_of(losses[name], config, teacher, layers)
+    asker = _Asker(stage, losses, sorted(set(depths)))
+    joint = {key for key in stage.terms if combined(stage, key)}
+    members = {place: teachers[place] for place in stage.teaching}
+    least = min(members.values(), key=lambda facts: facts.entries)
+    partial = cache.top_k is not None and cache.top_k < least.entries
+    found = {}
+    for place, facts in members.items():
+        own = [
+            key
+            for key in stage.terms
+            if place in stage.readers(key) and not (key in joint and partial)
+        ]
+        dtype = stage.teachers[place].dtype.value
+        found[stage.names[place]] = _in_form(asker.asked(own, facts, joint), facts, cache, dtype)
+    if partial and joint:
+        dtypes = "+".join(stage.teachers[place].dtype.value for place in members)
+        found[TOGETHER] = _in_form(asker.asked(joint, least, joint), least, cache, dtypes)
+    return {name: request for name, request in found.items() if request}
+
+
+def combined(stage: Stage, key: str) -> bool:
+    """Whether a term reads several teachers as one."""
+    return len(stage.readers(key)) > 1 and stage.combine is not Combine.SEPARATE
+
+
+def _in_form(
+    request: SignalRequest, teacher: ModelFacts, cache: Cache, dtype: str
+) -> SignalRequest:
+    """Ask for signals in the form that a cache keeps."""
     whole = cache.top_k is None or cache.top_k >= teacher.entries
     return replace(
         request,
@@ -82,6 +114,7 @@ def stage_request(
         temperatures=() if whole else request.temperatures,
         vocabulary=teacher.tokens if teacher.entries < teacher.vocabulary else None,
         half=cache.states is StateType.FLOAT16,
+        dtype=dtype,
     )
 
 
@@ -104,8 +137,45 @@ def at_loss(name: str, whose: str = "") -> Iterator[None]:
         raise SpecError(f"{whose}{error.message}", where=where, fix=error.fix) from error
 
 
+class _Asker(NamedTuple):
+    """Gathers what terms ask of teachers."""
+
+    stage: Stage
+    losses: Mapping[str, Loss]
+    depths: Sequence[int]
+
+    def asked(
+        self, keys: Iterable[str], teacher: ModelFacts, joint: Collection[str]
+    ) -> SignalRequest:
+        """Return all that terms ask of one teacher; of a joint one, logits alone."""
+        request = SignalRequest()
+        for key in keys:
+            for config in configs_of(self.losses[key], self.stage.terms[key]):
+                for layers in self.depths:
+                    with at_loss(key):
+                        asked = request_of(self.losses[key], config, teacher, layers)
+                        if key in joint:
+                            _check_temperature(key, config, asked)
+                            asked = replace(asked, layers=())
+                    request |= asked
+        return request
+
+
+def _check_temperature(key: str, config: Any, asked: SignalRequest) -> None:
+    """Refuse a term whose teachers cannot be given it as one."""
+    if asked.top_logits and asked.temperatures not in ((), (temperature_of(config),)):
+        raise SpecError(
+            "it reads logits at several temperatures, and the mean of several teachers is taken "
+            "at one",
+            fix=f"name a teacher ({loss_of(key)}@NAME), or set combine: separate",
+        )
+
+
 def stored_bytes(
-    request: SignalRequest, teacher: ModelFacts, rows: Iterable[tuple[int, int]]
+    request: SignalRequest,
+    teacher: ModelFacts,
+    rows: Iterable[tuple[int, int]],
+    members: int = 1,
 ) -> int:
     """Return how many bytes the signals of rows take.
 
@@ -113,6 +183,7 @@ def stored_bytes(
         request: Which signals.
         teacher: Its measures.
         rows: How many tokens of each row the teacher reads and predicts.
+        members: How many teachers are asked together.
     """
     vocabulary = request.vocabulary or teacher.vocabulary
     if request.tokens is not None:
@@ -122,7 +193,8 @@ def stored_bytes(
         a_target = 4 * vocabulary
     elif request.top_logits and request.top_k is not None:
         entry = 2 if vocabulary <= SMALL_VOCABULARY else 4
-        a_target = request.top_k * (2 + entry) + 4 * len(request.temperatures)
+        each = 2 * request.top_k + 4 * len(request.temperatures)
+        a_target = request.top_k * entry + members * each
     width = 2 if request.half else 4
     return sum(
         a_target * target

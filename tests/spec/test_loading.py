@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from kdsearch.errors import SpecError
 from kdsearch.spec.document import parse_document
 from kdsearch.spec.faults import strictly
-from kdsearch.spec.loading import differences, load, load_spec, write_spec
-from kdsearch.spec.models import SearchSpec
+from kdsearch.spec.loading import WRITTEN_ORDER, differences, load, load_spec, write_spec
+from kdsearch.spec.models import SearchSpec, Stage
 from kdsearch.spec.parts import resolve_parts
 from kdsearch.spec.space import Choice
 
@@ -104,7 +104,7 @@ def test_any_option_is_written_and_read_back(options: dict[str, Any], values: li
     read = parse_document(write_spec(spec), "f").data
     assert read["domain"]["options"] == options
     assert read["losses"]["answer_ce"]["searched"] == {"choice": values}
-    stage = {key: read.pop(key) for key in ("domain", "splits", "teachers", "losses", "train")}
+    stage = {key: read.pop(key) for key in Stage.model_fields}
     assert strictly(SearchSpec, {**read, "stages": [stage]}) == spec
 
 
@@ -214,3 +214,7 @@ def test_differences_name_the_keys_as_the_user_wrote_them(toy_spec: Path, toy_ho
         "domain.options.largest: absent → 9",
     ]
     assert differences(old, old) == []
+
+
+def test_every_key_is_written() -> None:
+    assert {*SearchSpec.model_fields, *Stage.model_fields} == {*WRITTEN_ORDER}

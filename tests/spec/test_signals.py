@@ -11,9 +11,10 @@ from kdsearch.plugin import LayerSignal, ModelFacts, Options, Signal, SignalRequ
 from kdsearch.plugin.builtin import NamedLoss, kdsearch_losses
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.spec.cache import Cache, CacheMode, StateType
-from kdsearch.spec.models import DomainChoice, Stage, Teacher
+from kdsearch.spec.models import DomainChoice, Stage
 from kdsearch.spec.objective import LossTerm
-from kdsearch.spec.signals import stage_request
+from kdsearch.spec.signals import stage_requests
+from kdsearch.spec.teachers import Teacher
 
 MEASURES = ScratchSize(d_model=8, d_ff=8, layers=3, heads=2)
 TEACHER = facts_of_config(scratch_model_config("t5", MEASURES, 99), head_tied=True)
@@ -38,7 +39,8 @@ def asked(losses: dict[str, Any], *depths: int, cache: Cache = WHOLE) -> SignalR
         teachers=(Teacher(model="any"),),
         losses={name: LossTerm(**term) for name, term in losses.items()},
     )
-    return stage_request(stage, known, TEACHER, depths or (1,), cache)
+    found = stage_requests(stage, known, {0: TEACHER}, depths or (1,), cache)
+    return found.get("0", SignalRequest())
 
 
 def states(*layers: tuple[str, int]) -> tuple[LayerSignal, ...]:

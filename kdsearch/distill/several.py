@@ -1,0 +1,65 @@
+"""Loss terms where several teachers teach: each is given what its own teachers say.
+
+A batch then holds, in place of one teacher's signals, `by_teacher` with those of each, and
+`weights` (batch, teachers). A loss itself sees one teacher, or several as one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from kdsearch.distill.mixture import mixed
+from kdsearch.distill.signals import as_read
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from kdsearch.plugin import LossInputs
+
+
+class Together(nn.Module):
+    """A term that reads several teachers as one.
+
+    Args:
+        module: The loss.
+        temperature: At which it reads them.
+    """
+
+    def __init__(self, module: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.module = module
+        self.temperature = temperature
+
+    def forward(self, inputs: LossInputs) -> Tensor:
+        """Return the scalar that the loss makes of the teachers' mean."""
+        teachers = list(inputs.signals["by_teacher"].values())
+        said = mixed(teachers, inputs.signals["weights"], self.temperature)
+        value: Tensor = self.module(replace(inputs, signals=as_read(said)))
+        return value
+
+
+class OneByOne(nn.Module):
+    """A term of each teacher, or of the one that is named: the weighted mean of their losses.
+
+    Args:
+        modules: The loss, built for each teacher by name.
+        shares: How much each counts; they sum to 1.
+    """
+
+    def __init__(self, modules: Mapping[str, nn.Module], shares: Sequence[float]) -> None:
+        super().__init__()
+        self.each = nn.ModuleDict(modules)
+        self.shares = dict(zip(modules, shares, strict=True))
+
+    def forward(self, inputs: LossInputs) -> Tensor:
+        """Return the weighted mean of the scalars that each loss makes of its own teacher."""
+        said: Mapping[str, Any] = inputs.signals["by_teacher"]
+        values = [
+            self.shares[name] * module(replace(inputs, signals=as_read(said[name])))
+            for name, module in self.each.items()
+        ]
+        return torch.stack(values).sum()

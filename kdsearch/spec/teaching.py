@@ -1,0 +1,81 @@
+"""What can be read of several teachers, as far as the spec alone says it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdsearch.errors import did_you_mean
+from kdsearch.plugin.api import Signal
+from kdsearch.spec.teachers import NAMED, Combine, loss_of, teacher_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from kdsearch.spec.models import Stage
+
+ANSWER_SIGNALS = frozenset({Signal.TEXT, Signal.CHOICE_SCORES})
+"""What answers tell; all that can be known of a teacher that is a file of them."""
+
+COMBINED = ANSWER_SIGNALS | {Signal.TOP_LOGITS}
+"""What several teachers can say as one."""
+
+Needs = frozenset[Signal]
+
+
+def unknown_teacher(stage: Stage, key: str) -> str | None:
+    """Say that a term names a teacher that there is not; None where it names none such."""
+    name = teacher_of(key)
+    if name is None or name in stage.names:
+        return None
+    return f"loss '{key}' names no teacher: {did_you_mean(name, stage.names)}"
+
+
+def beyond_answers(stage: Stage, key: str, needs: Needs) -> Iterator[str]:
+    """Say which black boxes a term asks more than answers."""
+    missing = sorted(needs - ANSWER_SIGNALS)
+    for place in stage.readers(key) if missing else ():
+        if stage.teachers[place].predictions is not None:
+            yield (
+                f"loss '{key}' needs {' and '.join(missing)} of the teacher, and "
+                f"teachers.{place}.predictions gives only {' and '.join(sorted(ANSWER_SIGNALS))}"
+            )
+
+
+def inseparable(stage: Stage, key: str, needs: Needs) -> str | None:
+    """Say that several teachers have not in common what a term needs; None where they have."""
+    several = len(stage.readers(key))
+    if several < 2:
+        return None
+    example = f"{loss_of(key)}{NAMED}{stage.names[stage.teaching[0]]}"
+    if stage.combine is Combine.SEPARATE:
+        if Signal.TEXT not in needs:
+            return None
+        return (
+            f"loss '{key}' learns one answer, and combine: separate gives {several}: name a "
+            f"teacher ({example}), or set combine: mean"
+        )
+    layers = sorted(needs - COMBINED)
+    if not layers:
+        return None
+    return (
+        f"loss '{key}' needs {' and '.join(layers)}, which {several} teachers have not in common: "
+        f"name a teacher ({example}), or set combine: separate"
+    )
+
+
+def two_texts(stage: Stage, needs: Mapping[str, Needs]) -> str | None:
+    """Say that two terms want the answers of two teachers in place of the gold ones."""
+    wanted = {stage.readers(key): key for key, own in needs.items() if Signal.TEXT in own}
+    if len(wanted) < 2:
+        return None
+    return (
+        f"losses {' and '.join(sorted(wanted.values()))} learn the answers of different teachers, "
+        "and a student is given one answer to each question: keep one of them"
+    )
+
+
+def weighs_answers(stage: Stage, needs: Mapping[str, Needs]) -> bool:
+    """Whether teachers are weighed by their answers to train."""
+    return stage.combine is Combine.CORRECTNESS and any(
+        own and len(stage.readers(key)) > 1 for key, own in needs.items()
+    )
