@@ -100,8 +100,12 @@ def test_the_answers_of_a_black_box_are_read(tmp_path: Path, plugin: Path) -> No
     assert read[-1].text == "in 1914"
 
 
-def test_the_spec_of_a_black_box_is_valid(tmp_path: Path, plugin: Path) -> None:
-    first, second = (parse_document(text, "README").data for text in blocks("yaml"))
+@pytest.mark.parametrize(("block", "teachers"), [(1, ["0"]), (2, ["large", "specialist"])])
+def test_the_specs_of_other_teachers_are_valid(
+    tmp_path: Path, plugin: Path, block: int, teachers: list[str]
+) -> None:
+    texts = blocks("yaml")
+    first, second = (parse_document(texts[at], "README").data for at in (0, block))
     file = tmp_path / "tickets.json"  # JSON is YAML
     file.write_text(json.dumps({**first, **second}), encoding="utf8")
-    assert load_spec(file, Host([plugin])).stage.teachers[0].predictions == "answers.jsonl"
+    assert load_spec(file, Host([plugin])).stage.names == teachers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,7 @@ from kdsearch.errors import SpecError
 from kdsearch.events import TeacherReady, TrialFinished, TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.plan import make_plan
+from kdsearch.plugin.host import Host
 from kdsearch.report.messages import message
 from kdsearch.report.plans import plan_lines
 from kdsearch.run import resume, run
@@ -24,13 +26,12 @@ from kdsearch.spec.loading import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from torch import Tensor
 
-    from kdsearch.plugin.host import Host
     from kdsearch.spec.models import SearchSpec
 
+SPECS = Path(__file__).parents[1] / "specs"
 MEASURES = "family: t5, d_model: 16, d_ff: 32, layers: 1, heads: 2"
 TUNED = "fine_tune: {max_steps: 3, batch_size: 8, learning_rate: 5e-3}"
 SMALL = f"{{name: small, scratch: {{{MEASURES}}}, {TUNED}, weight: 3}}"
@@ -235,3 +236,17 @@ def test_a_teacher_of_other_tokens_teaches_by_answers_alone(
     make_plan(spec(other, "teachers.1.weight=0"), toy_host)
     summary = search("run", other, "losses={answer_ce: {labels: teacher}, soft_labels@large: {}}")
     assert summary["trials"]["failed"] == 0
+
+
+def test_the_spec_of_two_teachers_runs(tmp_path: Path) -> None:
+    short = [f"teachers.{place}.fine_tune={{max_steps: 2, batch_size: 8}}" for place in (0, 1)] + [
+        "splits={train: 60, dev: 40, confirm: 40}",
+        "ladder.sizes={7k: {d_model: 16, d_kv: 4, d_ff: 32, layers: 1, heads: 2}}",
+        "train={max_steps: 2, batch_size: 8}",
+        "match.margin=0.9",
+    ]
+    host = Host()
+    found = load_spec(SPECS / "two-teachers.yaml", host, short)
+    summary = run(found, host, tmp_path / "run", run_locally, force=True)
+    assert summary["trials"] == {"finished": 2, "stopped": 0, "failed": 0}
+    assert list(summary["teacher"]["others"]) == ["narrow"]

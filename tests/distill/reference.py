@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,8 +22,10 @@ from kdsearch.facts import facts_of_config
 from kdsearch.plugin import Example, ModelFacts, Shapes, SignalRequest
 from kdsearch.plugin.builtin import kdsearch_losses
 from kdsearch.spec.cache import Cache
+from kdsearch.spec.models import DomainChoice, Stage
 from kdsearch.spec.objective import LossTerm
-from kdsearch.spec.signals import stage_request
+from kdsearch.spec.signals import stage_requests
+from kdsearch.spec.teachers import Teacher
 from kdsearch.spec.training import Training
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from kdsearch.distill.sources import Source
     from kdsearch.plugin import Loss
-    from kdsearch.spec.models import Stage
 
 LOSSES: Mapping[str, Loss] = {loss.name: loss for loss in kdsearch_losses()}
 
@@ -126,10 +126,13 @@ class Case:
 
     def request(self, name: str, options: Mapping[str, Any], **cache: Any) -> SignalRequest:
         student, (teacher,) = self.shapes
-        stage = SimpleNamespace(losses={name: LossTerm(**options)})
-        return stage_request(
-            cast("Stage", stage), LOSSES, teacher, [student.layers], Cache(**cache)
+        stage = Stage(
+            domain=DomainChoice(name="any"),
+            teachers=(Teacher(model="any"),),
+            losses={name: LossTerm(**options)},
         )
+        found = stage_requests(stage, LOSSES, {0: teacher}, [student.layers], Cache(**cache))
+        return found.get("0", SignalRequest())
 
 
 class Measured(NamedTuple):

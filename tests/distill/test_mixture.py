@@ -46,7 +46,11 @@ def mean(logits: list[Tensor], temperature: float, weights: Tensor = WEIGHTS) ->
 def inputs(student: Tensor, signals: dict[str, Any], mask: Tensor = MASK) -> LossInputs:
     labels = torch.where(mask, 1, -100)
     counts = {"target_tokens": mask.sum(), "examples": torch.tensor(len(labels))}
-    return LossInputs(student, labels, mask, mask, {}, signals, counts, 0, 1)
+    return LossInputs(student, labels, mask, mask, mask, {}, signals, counts, no_layer, 0, 1)
+
+
+def no_layer(*asked: Any) -> Tensor:
+    raise AssertionError(f"no layer is read: {asked}")
 
 
 def soft(temperature: float, direction: Any = "forward") -> SoftLabels:

@@ -92,7 +92,7 @@ def test_separate_answers_are_several_and_a_student_learns_one(
 def test_what_each_teacher_is_asked(
     toy_spec: Path, toy_host: Host, overrides: list[str], needs: list[str]
 ) -> None:
-    spec, parts = load(toy_spec, toy_host, [FIXED, *overrides])
+    spec, parts, _ = load(toy_spec, toy_host, [FIXED, *overrides])
     meant: dict[str, Any] = {
         "": set(),
         "top_logits": {Signal.TOP_LOGITS},
