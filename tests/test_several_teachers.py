@@ -221,6 +221,7 @@ def test_a_teacher_of_other_tokens_teaches_by_answers_alone(
 ) -> None:
     search("first", f"teachers=[{LARGE}]")
     model = tmp_path / "first" / "teacher" / "model"
+    (model.parent / "training").mkdir()  # the user's own
     tokens = json.loads((model / "tokenizer.json").read_text())
     vocabulary = tokens["model"]["vocab"]
     vocabulary["0"], vocabulary["1"] = vocabulary["1"], vocabulary["0"]
@@ -236,6 +237,7 @@ def test_a_teacher_of_other_tokens_teaches_by_answers_alone(
     make_plan(spec(other, "teachers.1.weight=0"), toy_host)
     summary = search("run", other, "losses={answer_ce: {labels: teacher}, soft_labels@large: {}}")
     assert summary["trials"]["failed"] == 0
+    assert (model.parent / "training").exists()
 
 
 def test_the_spec_of_two_teachers_runs(tmp_path: Path) -> None:

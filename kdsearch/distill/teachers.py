@@ -18,6 +18,7 @@ from kdsearch.spec.parts import ANSWER_SIGNALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from kdsearch.distill.fitting import Report
     from kdsearch.distill.staff import OneTeacher
@@ -78,6 +79,8 @@ def prepare_teachers(
     if workspace.signal_requests:
         signals, flops = provide(workspace, reader, load)
         done[0].flops["signals"] += flops
+    for teacher in workspace.teachers.values():  # their checkpoints
+        shutil.rmtree(teacher.root / "training", ignore_errors=True)
     kinds = done[0].flops
     return {
         **asdict(done[0]),
@@ -113,10 +116,9 @@ def _prepare(
     if tuning is not None:
         rows, folder = workspace.rows("train", model), teacher.folder
         objective = build_objective(workspace, model, {"answer_ce": {"weight": 1.0}})
-        fit(workspace, objective, rows, tuning, job, report, folder.parent / "training")
+        fit(workspace, objective, rows, tuning, job, report, teacher.root / "training")
         model.model.save_pretrained(folder)
         model.tokenizer.save_pretrained(folder)
-        shutil.rmtree(folder.parent / "training", ignore_errors=True)  # its checkpoints
         flops["fine_tune"] = 6.0 * compute * tokens_trained(rows, tuning)
         model = teacher.load()
     if teacher.needs & ANSWER_SIGNALS:
