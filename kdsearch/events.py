@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 SCHEMA = 1
 
@@ -121,6 +121,8 @@ class TrialFinished(Event):
     paired: Mapping[str, float] | None = None
     """`difference`, `deviation`, `items` of graded scores or whole units; else counts suffice."""
     untrained_score: float | None = None
+    untrained_answers: Sequence[Sequence[Any]] = field(default_factory=list)
+    """What it answered most before training: `[answer, times given, times right]`."""
     seconds: float = 0.0
 
 

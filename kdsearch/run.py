@@ -376,11 +376,12 @@ class _Search:
         """Export every size that confirm tested."""
         from kdsearch.distill.export import export_student
 
+        teacher = self.folder / (self.plan.teacher.path or "teacher/model")
         for size in summary["sizes"]:
             if size["confirm"] is not None:
                 trial = self.folder / "trials" / size["best_trial"] / "student"
                 kept = self.folder / "students" / size["size"]
-                export_student(trial, kept, size, summary, self.spec)
+                export_student(trial, kept, size, summary, self.spec, teacher)
 
 
 def guesses_of(train: Sequence[Example], dev: Sequence[Example]) -> Guesses:

@@ -64,6 +64,9 @@ def test_a_recipe_of_graded_answers_in_units(
     events = [record.event for record in read(tmp_path / "run" / "journal.jsonl")]
     finished = [event for event in events if isinstance(event, TrialFinished)]
     assert [event.trial for event in finished][:2] == ["small-baseline-s0", "small-c0-s0"]
+    given = [times for _, times, _ in finished[0].untrained_answers]
+    assert given == sorted(given, reverse=True)
+    assert 0 < sum(given) <= 60
     assert finished[1].paired is not None
     assert (finished[1].items, finished[1].paired["items"]) == (60, 30)
     plan = json.loads((tmp_path / "run" / "journal.jsonl").read_text().splitlines()[0])["plan"]
@@ -86,6 +89,9 @@ def test_seeds_are_trained_tested_and_named(
     assert (confirm["seeds"], confirm["n"], confirm["in_units"]) == (3, 60, True)
     assert "small is the smallest size whose recipe" in summary["sentence"]
     card = (tmp_path / "run" / "students" / "small" / "README.md").read_text()
+    assert "for the domain `overlapping`, distilled from scratch t5" in card
+    assert "| `answer_ce` | weight 1 |" in card
+    assert "| `learning_rate` | 0.001 |" in card
     assert "recipe matches its teacher over 3 seeds" in card
     assert audit(tmp_path / "run") == ([], 1)
 

@@ -17,6 +17,7 @@ from kdsearch.search.mistakes import Answered, contrast, telling
 from kdsearch.search.rules import Rules
 from kdsearch.search.shortcuts import (
     SHOWN_ANSWERS,
+    Share,
     blanked_figures,
     histogram,
     permutation,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kdsearch.distill.workspace import Workspace
-    from kdsearch.plugin import Prediction, Student
+    from kdsearch.plugin import Domain, Prediction, Student
 
 WITHOUT_ORDER = {
     Answer.LABEL: "its answers are classes, which no prompt lists in an order of its own",
@@ -65,10 +66,7 @@ class Audit:
         """Ask changed prompts and return what `ModelAudited` says of shortcuts."""
         predictions, items = self.answers.predictions, len(self.examples)
         pairs = list(zip(predictions, self.examples, strict=True))
-        shares = histogram(
-            [self._name(given.text, given.choice) for given in predictions],
-            [self._name(example.correct, _gold_choice(example)) for example in self.examples],
-        )
+        shares = answer_shares(self.domain, predictions, self.examples)
         return {
             "items": len(pairs),
             "score": self.answers.mean,
@@ -155,11 +153,24 @@ class Audit:
         self.tokens += rows.tokens
         return answers
 
-    def _name(self, text: str, choice: int | None) -> str:
-        """Name an answer for the histogram: an option by its place, any other by itself."""
-        if choice is None or self.domain.answer is Answer.LABEL:
+
+def answer_shares(
+    domain: Domain, predictions: Sequence[Prediction], examples: Sequence[Example]
+) -> list[Share]:
+    """Count the answers given beside the right ones, the most frequent first.
+
+    Options go by their place, any other answer by itself.
+    """
+
+    def name(text: str, choice: int | None) -> str:
+        if choice is None or domain.answer is Answer.LABEL:
             return text
         return f"option {1 + choice}"
+
+    return histogram(
+        [name(given.text, given.choice) for given in predictions],
+        [name(example.correct, _gold_choice(example)) for example in examples],
+    )
 
 
 def permuted(example: Example) -> Example:

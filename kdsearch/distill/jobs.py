@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from filelock import FileLock
 
-from kdsearch.distill.audit import Audit, audited
+from kdsearch.distill.audit import Audit, answer_shares, audited
 from kdsearch.distill.black_box import answer_given
+from kdsearch.distill.card import SETTINGS
 from kdsearch.distill.evaluate import (
     Answers,
     answer,
@@ -41,6 +42,7 @@ from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_folder
 from kdsearch.plugin import Example, Signal, Student
 from kdsearch.search.graded import paired_figures
+from kdsearch.search.shortcuts import SHOWN_ANSWERS
 from kdsearch.spec.models import Settings, settings_hash
 from kdsearch.splits import units_of
 
@@ -123,7 +125,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         scores = judged()[1] if progress["step"] in due else {}
         report({**progress, **scores, "sample": samples.take()})
 
-    untrained = judged()[0].mean
+    untrained = judged()[0]
+    shares = answer_shares(domain, untrained.predictions, dev.examples)
     model = build_objective(workspace, student, settings.losses)
     fit(workspace, model, rows, settings.training, job, tell, folder / "training", by_term)
     answers, scores = judged()
@@ -136,7 +139,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     beside = beside_compute(workspace, by_term)
     result = {
         **scores,
-        "untrained_score": untrained,
+        "untrained_score": untrained.mean,
+        "untrained_answers": [list(share) for share in shares[:SHOWN_ANSWERS]],
         "settings_hash": settings_hash(settings),
         "flops": {
             "training": 6.0 * facts.compute_parameters * trained,
@@ -145,6 +149,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         },
         "seconds": time.monotonic() - started,
     }
+    (folder / SETTINGS).write_text(json.dumps(job["settings"], indent=1), encoding="utf8")
     (folder / "metrics.json").write_text(json.dumps(result), encoding="utf8")
     shutil.rmtree(folder / "training", ignore_errors=True)  # its checkpoints
     return result

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from kdsearch.events import Record
 
 
+LONGEST_HABIT = 16
+"""Characters of an answer in the table."""
+
+
 class TrialRow(NamedTuple):
     """One trial as its last event left it."""
 
@@ -25,6 +29,8 @@ class TrialRow(NamedTuple):
     status: str = "running"
     untrained: float | None = None
     """Its score on dev before training."""
+    habit: str = ""
+    """Its most frequent answer before training, with its share of all."""
     dev: float | None = None
     difference: float | None = None
     """Student minus teacher on dev."""
@@ -50,6 +56,7 @@ def trial_rows(records: Iterable[Record]) -> list[TrialRow]:
                     settings=event.config,
                     status="finished",
                     untrained=event.untrained_score,
+                    habit=_habit(event),
                     dev=event.score,
                     difference=(event.student_only - event.teacher_only) / event.items,
                     seconds=event.seconds,
@@ -72,15 +79,26 @@ def trials_table(records: Iterable[Record]) -> RenderableType:
     every: list[Column[TrialRow]] = [
         Column("trial", lambda row: row.trial),
         Column("untrained", lambda row: numbers.score(row.untrained), "right"),
+        Column("mostly", lambda row: row.habit),
         Column("dev", lambda row: numbers.score(row.dev), "right"),
         Column("to\nteacher", lambda row: numbers.points(row.difference), "right"),
         Column("time", _time, "right"),
         Column("status", lambda row: row.status, style=_style),
         Column("settings, notes", _told, flexible=True, least=24),
     ]
-    narrow = [column for column in every if column.heading not in ("untrained", "time")]
+    short = [column for column in every if column.heading != "mostly"]
+    narrow = [column for column in short if column.heading not in ("untrained", "time")]
     least = [column for column in narrow if column.heading != "to\nteacher"]
-    return Fitting([draw(columns, rows) for columns in (every, narrow, least)])
+    return Fitting([draw(columns, rows) for columns in (every, short, narrow, least)])
+
+
+def _habit(event: TrialFinished) -> str:
+    """Say what a student answered most before training, such as `93% option 1`."""
+    if not event.untrained_answers:
+        return ""
+    answer, given, _ = event.untrained_answers[0]
+    shown = answer if len(answer) <= LONGEST_HABIT else answer[:LONGEST_HABIT] + "..."
+    return f"{numbers.percent(given / event.items)} {shown or 'nothing'}"
 
 
 def settings_text(settings: Mapping[str, Any]) -> str:

@@ -334,6 +334,7 @@ class Director:
             flops=result["flops"],
             paired=result.get("paired"),
             untrained_score=result["untrained_score"],
+            untrained_answers=result.get("untrained_answers", []),
             seconds=result["seconds"],
         )
 

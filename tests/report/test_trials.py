@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from io import StringIO
 from typing import TYPE_CHECKING
 
 import pytest
 from rich.console import Console
 
+from kdsearch.events import TrialFinished
 from kdsearch.report.trials import settings_text, trial_rows, trials_table
 
 if TYPE_CHECKING:
@@ -27,6 +29,15 @@ def test_a_finished_trial_is_compared_with_the_teacher(records: list[Record]) ->
     row = next(row for row in trial_rows(records) if row.trial == "28k-c0-s0")
     assert (row.status, row.untrained, row.dev, row.seconds) == ("finished", 0.02, 0.929, 16.2)
     assert row.difference == pytest.approx(-3 / 800)
+
+
+def test_the_habit_before_training_is_told(records: list[Record]) -> None:
+    finished = next(record for record in records if isinstance(record.event, TrialFinished))
+    assert isinstance(finished.event, TrialFinished)
+    told = replace(finished.event, untrained_answers=[["option 1", 600, 200], ["option 2", 200, 9]])
+    (row,) = trial_rows([replace(finished, event=told)])
+    assert row.habit == "75% option 1"
+    assert "75% option 1" in "\n".join(drawn([replace(finished, event=told)], 160))
 
 
 @pytest.mark.parametrize(

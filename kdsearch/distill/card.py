@@ -1,0 +1,138 @@
+"""The model card of a student: what it was made for and from, and what was found of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from kdsearch.spec.objective import options_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from kdsearch.spec.models import SearchSpec
+
+SETTINGS = "settings.json"
+"""In a trial's folder: all that it trained with."""
+
+VERDICTS = {
+    "match": "{it} matches its teacher{over}.",
+    "no_match": "{it} does not match its teacher{over}.",
+    "undecided": "Whether {it} matches its teacher{over} is undecided.",
+}
+"""By verdict; what matches is this checkpoint, or its recipe over several seeds."""
+
+
+class Card(NamedTuple):
+    """What a card tells of."""
+
+    spec: SearchSpec
+    size: Mapping[str, Any]
+    """The size's entry of the summary."""
+    summary: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    """What its trial trained with: `losses` and `training`."""
+    licence: str | None
+    """The teacher's."""
+
+
+def settings_of(trial: Path) -> Mapping[str, Any]:
+    """Return what a trial trained with; nothing of one that kept no account."""
+    file = trial / SETTINGS
+    settings: Mapping[str, Any] = json.loads(file.read_text("utf8")) if file.exists() else {}
+    return settings
+
+
+def licence_of(folder: Path) -> str | None:
+    """Return the licence that a model folder's own card states, such as `apache-2.0`."""
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf8", errors="replace") if card.is_file() else ""
+    front = re.match(r"---\n(.*?)\n---", text, re.DOTALL)
+    found = re.search(r"^license: *(\S+)", front[1], re.MULTILINE) if front else None
+    return found[1] if found else None
+
+
+def model_card(card: Card) -> str:
+    """Return a model card in Markdown."""
+    size, summary, stage = card.size, card.summary, card.spec.stage
+    confirm, match, teacher = size["confirm"], summary["match"], summary["teacher"]
+    claim = (
+        f"at least {match['retain']:g} of the teacher's {match['metric']}"
+        if match.get("retain")
+        else f"a {match['metric']} less than {match['margin']:g} below the teacher's"
+    )
+    who = "students of its recipe" if confirm["seeds"] > 1 else "this student"
+    whole = teacher["parameters"]
+    counted = "" if whole is None else f" ({whole:,} parameters)"
+    terms = card.licence or "not stated in its folder"
+    return f"""---
+library_name: transformers
+tags: [kdsearch, knowledge-distillation]
+---
+# {summary["name"]} {size["size"]}
+
+A student of {size["parameters"]:,} parameters for the domain `{stage.domain.name}`, distilled \
+from {teacher["name"]}{counted}. {_verdict(size)}
+
+| | score | {"units" if confirm["in_units"] else "items"} |
+|---|---:|---:|
+| {who} | {confirm["score"]:.4f} | {confirm["n"]} |
+| teacher | {teacher["confirm"]["score"]:.4f} | {teacher["confirm"]["n"]} |
+
+The claim tested was {claim}, on items that neither training nor selection saw. Difference \
+{confirm["difference"]:+.4f}, one-sided bounds {confirm["lower_bound"]:+.4f} and \
+{confirm["upper_bound"]:+.4f}, simultaneous over the tested sizes at \
+{100 * match["confidence"]:g} %.{_shortcut(card)}
+
+## Training
+
+Trial `{size["best_trial"]}`{"" if card.settings else "."}{_table(card.settings)}
+
+## Use
+
+Model and tokenizer load by `from_pretrained`. It was asked by the prompts of its domain, and \
+knows no others: `kdsearch predict` and `kdsearch evaluate` ask it the same way, as \
+`kdsearch.json` records.
+
+## Licence
+
+What it learned from binds it too: the teacher's licence ({terms}) and that of the domain's data.
+"""
+
+
+def _verdict(size: Mapping[str, Any]) -> str:
+    seeds = size["confirm"]["seeds"]
+    it, over = ("its recipe", f" over {seeds} seeds") if seeds > 1 else ("it", "")
+    told = VERDICTS[size["verdict"]].format(it=it, over=over)
+    proof = " That test was exploratory and proves nothing." if size["exploratory"] else ""
+    return told[0].upper() + told[1:] + proof
+
+
+def _shortcut(card: Card) -> str:
+    """Warn of a student that answers without reading."""
+    if not card.size.get("shortcut"):
+        return ""
+    return "\n\nIt takes a shortcut: `kdsearch results RUN --errors` of its search shows which."
+
+
+def _table(settings: Mapping[str, Any]) -> str:
+    """Return the loss terms and what of training is set, as Markdown tables."""
+    if not settings:
+        return ""
+    rows = "".join(f"| `{name}` | {told} |\n" for name, told in _rows(settings))
+    return f":\n\n| | |\n|---|---|\n{rows}".rstrip()
+
+
+def _rows(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, term in settings["losses"].items():
+        options = {"weight": term["weight"], **options_of(term)}
+        yield name, ", ".join(f"{key} {_plain(value)}" for key, value in options.items())
+    for key, value in settings["training"].items():
+        if value is not None:
+            yield key, _plain(value)
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
