@@ -5,6 +5,7 @@ Nothing here loads a model. Only weights in safetensors, configurations and toke
 
 from __future__ import annotations
 
+import hashlib
 import re
 from importlib import import_module
 from pathlib import Path
@@ -68,6 +69,15 @@ def located(name: str) -> str:
     if Path(name).exists() or not HUB_NAME.fullmatch(name):
         return str(folder.absolute())
     return f"{name.partition('@')[0]}@{folder.name}"  # the cache names a copy by its commit
+
+
+def fingerprint(folder: Path) -> str:
+    """Hash the weights of a model folder."""
+    digest = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _arguments(repository: str, revision: str) -> str:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kdsearch import __version__
+from kdsearch.assistants import student_folder
 from kdsearch.errors import RunError
 from kdsearch.events import RunStarted
+from kdsearch.model_folders import fingerprint as weights_fingerprint
 from kdsearch.model_folders import located
 from kdsearch.plan import Plan, make_plan
 from kdsearch.plugin.host import Host
@@ -205,11 +207,13 @@ def absolute_paths(spec: SearchSpec, parts: Parts) -> SearchSpec:
     for name in stage["domain"]["options"]:
         if isinstance(options[name], Path):
             stage["domain"]["options"][name] = str(options[name].absolute())
-    for teacher in stage["teachers"]:
-        if teacher["model"] is not None:
+    for place, teacher in enumerate(stage["teachers"]):
+        used = place == 0 or place in spec.stage.teaching
+        if teacher["model"] is not None and used:
             teacher["model"] = located(teacher["model"])
-        if teacher["predictions"] is not None:
-            teacher["predictions"] = str(Path(teacher["predictions"]).absolute())
+        for key in ("predictions", "run"):
+            if teacher[key] is not None:
+                teacher[key] = str(Path(teacher[key]).absolute())
     if (own := getattr(parts.ladder_config, "located", None)) is not None:
         values["ladder"] |= own().model_dump(mode="json")
     if values["cache"]["path"] is not None:
@@ -234,10 +238,13 @@ class _Search:
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields
         }
         for place in self.plan.teachers:
-            answers = spec.stage.teachers[place].predictions
-            if answers is not None:
-                key = f"predictions@{spec.stage.names[place]}" if place else "predictions"
-                self.fingerprints[key] = predictions_fingerprint(Path(answers))
+            source, at = spec.stage.teachers[place], f"@{spec.stage.names[place]}" if place else ""
+            if source.predictions is not None:
+                found = predictions_fingerprint(Path(source.predictions))
+                self.fingerprints[f"predictions{at}"] = found
+            if source.run is not None:
+                folder = student_folder(Path(source.run), str(source.size))
+                self.fingerprints[f"assistant{at}"] = weights_fingerprint(folder)
 
     def manifest(self, *, force: bool) -> dict[str, Any]:
         """Return what a run records of itself besides its events."""

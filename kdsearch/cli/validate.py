@@ -69,12 +69,12 @@ def _lines(loaded: Loaded) -> Iterator[tuple[str, str]]:
 
 def _teacher(source: Teacher, *, named: bool) -> str:
     """Say what a teacher is, and among several its name and weight."""
-    made = source.model or (
-        f"black box: {source.predictions}"
-        if source.predictions
-        else f"scratch{_listed(source.scratch.model_dump() if source.scratch else {})}"
-    )
-    made = f"{made}, fine-tuned first" if source.fine_tune else made
+    made = source.model or (source.run and f"student {source.size} of {source.run}")
+    if source.predictions is not None:
+        made = f"black box: {source.predictions}"
+    if source.scratch is not None:
+        made = f"scratch{_listed(source.scratch.model_dump())}"
+    made = f"{made}, fine-tuned first" if source.fine_tune else str(made)
     name = f"{source.name}: " if source.name else ""
     return f"{name}{made}, weight {source.weight:g}" if named else made
 

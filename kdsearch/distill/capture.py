@@ -66,15 +66,6 @@ class Captured(NamedTuple):
     """Rows whose values were found not to be those written, among them."""
 
 
-def fingerprint(folder: Path) -> str:
-    """Hash the weights of a model folder."""
-    digest = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
-
-
 def capture(
     folder: Path,
     teacher: str,

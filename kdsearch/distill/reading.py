@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kdsearch.assistants import source_folder
 from kdsearch.distill.data import encode
 from kdsearch.distill.students import domain_tokenizer, load_tokenizer
-from kdsearch.model_folders import model_folder
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,8 +32,9 @@ def check_prompts(spec: SearchSpec, parts: Parts, teacher: ModelFacts, assigned:
         ModelError: If the teacher's folder holds no tokenizer.
     """
     source = spec.stage.teachers[0]
-    if source.model is not None:
-        tokenizer = load_tokenizer(model_folder(source.model))
+    folder = source_folder(source)
+    if folder is not None:
+        tokenizer = load_tokenizer(folder)
     else:
         tokenizer = domain_tokenizer(parts.domain, parts.options)
     family = getattr(parts.ladder_config, "family", teacher.family)

@@ -9,11 +9,12 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdsearch.distill.capture import Captured, capture, fingerprint
+from kdsearch.distill.capture import Captured, capture
 from kdsearch.distill.data import Rows, joined
 from kdsearch.distill.group import TeacherGroup
 from kdsearch.distill.sources import CachedSignals, OnlineSignals, Source
 from kdsearch.distill.store import DamagedStoreError, SignalStore
+from kdsearch.model_folders import fingerprint
 from kdsearch.spec.cache import CacheMode
 from kdsearch.spec.signals import TOGETHER, stored_bytes
 

@@ -6,13 +6,13 @@ import shutil
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from kdsearch.assistants import source_folder
 from kdsearch.distill.black_box import prepare_black_box
 from kdsearch.distill.evaluate import Answers, answer, predict, write_predictions
 from kdsearch.distill.fitting import build_objective, fit, tokens_trained
 from kdsearch.distill.students import count_parameters, load_student, random_model
 from kdsearch.distill.supply import provide
 from kdsearch.errors import ModelError
-from kdsearch.model_folders import model_folder
 from kdsearch.plugin import Student
 from kdsearch.spec.parts import ANSWER_SIGNALS
 
@@ -135,8 +135,8 @@ def _prepare(
 
 def _untrained(workspace: Workspace, teacher: OneTeacher, seed: int) -> Student:
     """Return a teacher before fine-tuning: random from its measures, or as stored."""
-    if teacher.spec.model is not None:
-        stored = model_folder(teacher.spec.model)
+    stored = source_folder(teacher.spec)
+    if stored is not None:
         return load_student(stored) if teacher.spec.fine_tune else teacher.load()
     tokenizer = workspace.scratch_tokenizer()
     return Student(random_model(teacher.facts.config, tokenizer, seed), tokenizer)

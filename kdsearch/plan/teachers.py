@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kdsearch.assistants import source_folder
 from kdsearch.errors import SpecError
 from kdsearch.facts import (
     BYTE_VOCABULARY,
@@ -16,7 +17,6 @@ from kdsearch.facts import (
     facts_of_folder,
     vocabulary_of,
 )
-from kdsearch.model_folders import model_folder
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.spec.teachers import NAMED, loss_of
 from kdsearch.spec.teaching import ANSWER_SIGNALS
@@ -36,8 +36,8 @@ def teacher_facts(source: Teacher, parts: Parts) -> ModelFacts:
     Raises:
         ModelError: If its folder, or its domain's tokenizer, is none.
     """
-    if source.model is not None:
-        folder = model_folder(source.model)
+    folder = source_folder(source)
+    if folder is not None:
         facts = facts_of_folder(folder)
         return replace(facts, tokens=check_tokenizer(folder, facts.vocabulary))
     own = _own_tokenizer(parts)
@@ -76,6 +76,8 @@ def name_of(source: Teacher, facts: ModelFacts) -> str:
     """Return a teacher's folder as the spec names it, or what it is made from."""
     if source.predictions is not None:
         return f"black box {Path(source.predictions).name}"
+    if source.run is not None:
+        return f"student {source.size} of {Path(source.run).name}"
     return source.model or f"scratch {facts.family}"
 
 
@@ -111,5 +113,5 @@ def _own_tokenizer(parts: Parts) -> Path | None:
 
 def _tokens(source: Teacher, parts: Parts) -> Mapping[str, int] | None:
     """Return a teacher's tokens by id; None where no file says them."""
-    own = model_folder(source.model) if source.model is not None else _own_tokenizer(parts)
+    own = source_folder(source) or _own_tokenizer(parts)
     return byte_tokens() if own is None else known_tokens(own)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kdsearch.assistants import foreknowledge
 from kdsearch.search.ledger import reuse_warning
 from kdsearch.search.power import DISAGREEMENTS
 
@@ -34,6 +35,9 @@ def warnings_of(plan: Plan) -> list[str]:
     idle = [key for key in spec.stage.losses if key not in spec.stage.terms]
     if idle:
         found.append(f"left out, since their teacher has weight 0: {', '.join(idle)}")
+    seed = spec.search.seed
+    sources = (spec.stage.teachers[place] for place in plan.teachers)
+    found += filter(None, (foreknowledge(source, spec.stage, seed) for source in sources))
     if not plan.parts.needs:
         found.append("no loss uses the teacher: every student trains on the labels alone")
     whole = plan.teacher.known_parameters

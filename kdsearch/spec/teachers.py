@@ -78,6 +78,10 @@ class Teacher(Strict):
     predictions: str | None = None
     """A file of the teacher's answers, one JSON object a line: a black box, of which no more is
     known. See `kdsearch.predictions`."""
+    run: str | None = None
+    """A run directory whose student of one `size` is the teacher: an assistant."""
+    size: str | None = None
+    """Which student of `run`."""
     fine_tune: Training | None = None
     """Train it on the domain first, once."""
     weight: float = Field(default=1.0, ge=0.0)
@@ -90,8 +94,11 @@ class Teacher(Strict):
 
     @model_validator(mode="after")
     def _one_source(self) -> Teacher:
-        if sum(source is not None for source in (self.model, self.scratch, self.predictions)) != 1:
-            raise ValueError("give exactly one of model, scratch, predictions")
+        sources = (self.model, self.scratch, self.predictions, self.run)
+        if sum(source is not None for source in sources) != 1:
+            raise ValueError("give exactly one of model, scratch, predictions, run")
+        if (self.run is None) != (self.size is None):
+            raise ValueError("a student of an earlier run is named by run and size")
         if self.predictions is not None and self.fine_tune is not None:
             raise ValueError("a black box cannot be trained: leave fine_tune out")
         if self.scratch is not None and self.fine_tune is None:

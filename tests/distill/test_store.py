@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from kdsearch.distill.capture import Captured, capture, fingerprint
+from kdsearch.distill.capture import Captured, capture
 from kdsearch.distill.data import Collator, joined, row_key
 from kdsearch.distill.store import DamagedStoreError, SignalStore, StoreFiles
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_config
+from kdsearch.model_folders import fingerprint
 from kdsearch.plugin import LayerSignal, Signal, SignalRequest
 from kdsearch.spec.signals import stored_bytes
 
