@@ -15,9 +15,11 @@ from kdsearch.distill.store import SignalStore
 from kdsearch.distill.students import load_tokenizer
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import DataError, KdsearchError, SpecError
+from kdsearch.events import TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.plan import make_plan
 from kdsearch.run import run
+from kdsearch.search.journal import read
 from kdsearch.spec.loading import load_spec
 
 if TYPE_CHECKING:
@@ -109,6 +111,22 @@ def test_stored_logits_are_the_teachers_for_the_kept_tokens(
     logits = whole(torch.tensor([[*source, *target]])).logits[0, len(source) - 1 : -1, list(ids)]
     stored = store.gather([row])["top_logits"]["logits"][0]
     torch.testing.assert_close(stored, logits, rtol=1e-4, atol=1e-5)
+
+
+def test_a_teacher_beside_students_speaks_their_own_tokens(
+    toy_spec: Path, toy_host: Host, teacher: Path, tmp_path: Path
+) -> None:
+    said = []
+    for mode in ("cached", "online"):
+        spec = spec_of(toy_spec, toy_host, teacher, f"cache.mode={mode}")
+        run(spec, toy_host, tmp_path / mode, run_locally, force=True)
+        events = [record.event for record in read(tmp_path / mode / "journal.jsonl")]
+        told = [event for event in events if isinstance(event, TrialProgress) and event.losses]
+        said.append({(event.trial, event.step): event.losses for event in told})
+    assert len(said[0]) >= 4
+    assert said[0].keys() == said[1].keys()
+    for trial, losses in said[0].items():
+        assert losses == pytest.approx(said[1][trial], rel=1e-5)
 
 
 @pytest.mark.parametrize(

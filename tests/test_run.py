@@ -372,3 +372,27 @@ def test_a_run_resumes_anywhere_and_under_its_own_spec_and_data_alone(
     (folder / "spec.yaml").write_text(written.replace("max_steps: 3", "max_steps: 4"))
     with pytest.raises(RunError, match=r"spec has changed .*train.max_steps: 3 → 4"):
         resume(folder, run_locally)
+
+
+def test_a_store_that_is_damaged_on_the_way_is_repaired_and_said(
+    search: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = search(tmp_path / "sound")
+    perform = jobs.perform
+
+    def damaging(job: Any, report: Any) -> dict[str, Any]:
+        result = perform(job, report)
+        if job["kind"] == "teacher":
+            (values,) = (Path(job["run"]) / "teacher" / "signals").glob("*/top_logits.bin")
+            content = bytearray(values.read_bytes())
+            content[100] ^= 255
+            values.write_bytes(content)
+        return result
+
+    monkeypatch.setattr(jobs, "perform", damaging)
+    summary = search(tmp_path / "run")
+    events = [record.event for record in read(tmp_path / "run" / "journal.jsonl")]
+    notes = [event.note for event in events if isinstance(event, TrialProgress) and event.note]
+    assert len(notes) == 1
+    assert "computed anew" in str(notes[0])
+    assert [size["dev"] for size in summary["sizes"]] == [size["dev"] for size in sound["sizes"]]

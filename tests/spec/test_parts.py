@@ -150,3 +150,13 @@ def test_what_cannot_be_ablated(toy_spec: Path, toy_host: Host, ablate: str, mes
 def test_the_only_loss_cannot_be_ablated(toy_spec: Path, toy_host: Host) -> None:
     told = fault(toy_spec, toy_host, "losses={answer_ce: {}}", "ablate=[answer_ce]")
     assert told.startswith("--set ablate=[answer_ce]: ablate: 'answer_ce' is the only loss")
+
+
+def test_kept_logits_need_known_temperatures(toy_spec: Path, toy_host: Host) -> None:
+    interval = "losses.soft_labels.temperature={uniform: [1.0, 4.0]}"
+    told = fault(toy_spec, toy_host, "cache.top_k=16", interval)
+    assert "losses.soft_labels.temperature: cache.top_k keeps the mass of the other logits" in told
+    assert told.startswith("--set losses.soft_labels.temperature=")
+    assert "use choice, or leave cache.top_k out" in told
+    load_spec(toy_spec, toy_host, [interval])
+    load_spec(toy_spec, toy_host, ["cache.top_k=16"])
