@@ -104,7 +104,7 @@ def test_stored_logits_are_the_teachers_for_the_kept_tokens(
     student = workspace.build(workspace.size("half"), 0)
     rows = workspace.rows("train", student)
     named = json.loads(workspace.signal_note.read_text())
-    store = SignalStore(workspace.signal_folder / named["store"])
+    store = SignalStore(workspace.signal_folder / named["stores"]["0"])
     source, target = ([ids[each] for each in side[0]] for side in (rows.sources, rows.targets))
     (row,) = store.rows_of([row_key(source, target)])
     whole: Any = AutoModelForCausalLM.from_pretrained(teacher)

@@ -100,8 +100,10 @@ def test_the_answers_of_a_black_box_are_read(tmp_path: Path, plugin: Path) -> No
     assert read[-1].text == "in 1914"
 
 
-@pytest.mark.parametrize(("block", "teachers"), [(1, ["0"]), (2, ["large", "specialist"])])
-def test_the_specs_of_other_teachers_are_valid(
+@pytest.mark.parametrize(
+    ("block", "teachers"), [(1, ["0"]), (2, ["0"]), (3, ["large", "specialist"])]
+)
+def test_every_part_of_a_spec_is_valid(
     tmp_path: Path, plugin: Path, block: int, teachers: list[str]
 ) -> None:
     texts = blocks("yaml")
