@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from kdsearch.cli import main
-from kdsearch.distill.audit import permuted
 from kdsearch.events import ModelAudited, TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.plugin import Example
 from kdsearch.plugin.host import Host
+from kdsearch.plugin.views import permuted
 from kdsearch.report.messages import message
 from kdsearch.report.state import RunState
 from kdsearch.run import run

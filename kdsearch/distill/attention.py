@@ -47,6 +47,16 @@ class Attention:
     def _keep(self, projection: nn.Module, _: Any, values: Tensor) -> None:
         self._kept[projection] = values
 
+    def of(self, rows: slice, read: int, target: int) -> Attention:
+        """Return the attention of some rows, which have so many tokens to read and to predict."""
+        found = Attention(self.model)
+        for stack, blocks in self.blocks.items():
+            answers = self.model.config.is_encoder_decoder and stack == "decoder"
+            for projection in (each for block in blocks for each in _projections(block)):
+                kept = self._kept[projection]
+                found._kept[projection] = kept[rows, : target if answers else read]
+        return found
+
     def vectors(self, stack: str, layer: int) -> Tensor:
         """Return a layer's queries, keys and values side by side, before any rotation.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.evaluate import Answers, answer, read_answers
 from kdsearch.plugin import Answer, Example
+from kdsearch.plugin.views import WITHOUT_ORDER, permuted
 from kdsearch.search.mistakes import Answered, contrast, telling
 from kdsearch.search.rules import Rules
 from kdsearch.search.shortcuts import (
@@ -20,7 +21,6 @@ from kdsearch.search.shortcuts import (
     Share,
     blanked_figures,
     histogram,
-    permutation,
     permuted_figures,
 )
 from kdsearch.splits import units_of
@@ -31,13 +31,6 @@ if TYPE_CHECKING:
 
     from kdsearch.distill.workspace import Workspace
     from kdsearch.plugin import Domain, Prediction, Student
-
-WITHOUT_ORDER = {
-    Answer.LABEL: "its answers are classes, which no prompt lists in an order of its own",
-    Answer.TEXT: "its questions have no options",
-    Answer.NUMBER: "its questions have no options",
-}
-"""Why options are not permuted, by what a domain asks for."""
 
 BLACK_BOX = "a black box cannot be asked again"
 
@@ -171,15 +164,6 @@ def answer_shares(
         [name(given.text, given.choice) for given in predictions],
         [name(example.correct, _gold_choice(example)) for example in examples],
     )
-
-
-def permuted(example: Example) -> Example:
-    """Return an example with every option in another place, and the answer where it went."""
-    if not isinstance(example.answer, int):
-        return example
-    places = permutation(example.id, len(example.choices))
-    choices = tuple(example.choices[place] for place in places)
-    return replace(example, choices=choices, answer=places.index(example.answer))
 
 
 def audited(audit: Audit, teacher: Answers | None, errors: Path) -> dict[str, Any]:

@@ -78,3 +78,9 @@ def option_scores(model: Any, logits: Tensor, options: Mapping[str, Tensor]) -> 
     said = logs.gather(-1, labels.clamp(min=0)[..., None])[..., 0]
     sums = said.masked_fill(labels == IGNORED, 0.0).sum(-1)
     return sums[options["slots"].clamp(min=0)].masked_fill(options["slots"] == NOBODY, ABSENT)
+
+
+def log_shares(scores: Tensor, real: Tensor) -> Tensor:
+    """Normalise over the options that there are; the lowest number keeps gradients finite."""
+    lowest = torch.finfo(scores.dtype).min
+    return scores.masked_fill(~real, lowest).log_softmax(-1)

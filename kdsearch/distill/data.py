@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import datasets
 
 from kdsearch.distill.choices import collate_options, pad_scores
 from kdsearch.distill.passes import collate
+from kdsearch.distill.views import collate_views, option_tokens
 from kdsearch.errors import DataError, KdsearchError, PluginError, SpecError
 from kdsearch.plugin.faults import raised
 from kdsearch.spec.models import Evaluation
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from kdsearch.distill.sources import Source
     from kdsearch.plugin import Domain, Example, Prediction, Prompt
+    from kdsearch.plugin.views import View
     from kdsearch.spec.models import PromptFormat
 
 
@@ -59,13 +61,7 @@ class Rows:
     @property
     def option_tokens(self) -> int:
         """Tokens of the passes that options take; none where each option is one token."""
-        if all(len(ids) == 1 for options in self.choices for ids in options):
-            return 0
-        return sum(
-            len(source) + len(ids)
-            for source, options in zip(self.sources, self.choices, strict=True)
-            for ids in options
-        )
+        return option_tokens(self.sources, self.choices)
 
     def only(self, place: int) -> Rows:
         """Return one row as rows of its own."""
@@ -143,7 +139,7 @@ def encode(
             prompt has none.
     """
     how = _resolved(evaluation or Evaluation(), domain)
-    encoder = _Encoder(domain, options, tokenizer, prompt_format, causal)
+    encoder = Encoder(domain, options, tokenizer, prompt_format, causal=causal)
     sources, targets, choices, names = [], [], [], []
     for example in examples:
         source, prompt = encoder.source(example)
@@ -177,7 +173,23 @@ def _target(prompt: Prompt, taught: Prediction | None) -> str:
     return prompt.choices[taught.choice]
 
 
-class _Encoder:
+class Encoded(NamedTuple):
+    """One prompt as token ids."""
+
+    source: list[int]
+    target: list[int]
+    choices: list[list[int]]
+
+
+class _Fitting(NamedTuple):
+    """An example whose prompt is within the limit."""
+
+    ids: list[int]
+    prompt: Prompt
+    example: Example
+
+
+class Encoder:
     """Turns texts into token ids and keeps prompts within their limit."""
 
     def __init__(
@@ -186,6 +198,7 @@ class _Encoder:
         options: Any,
         tokenizer: Any,
         prompt_format: PromptFormat,
+        *,
         causal: bool,
     ) -> None:
         self.domain = domain
@@ -245,16 +258,33 @@ class _Encoder:
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return [*ids, self.tokenizer.eos_token_id]
 
+    def view(self, view: View, example: Example) -> Encoded | None:
+        """Return a view of an example; None where it has none.
+
+        Its question is cut as the usual prompt's is; what the view adds comes on top.
+        """
+        prompt = view.prompt(self._fitting(example).example, self.formatted)
+        if prompt is None:
+            return None
+        # A causal model predicts nothing after nothing.
+        source = self.prompt_ids(prompt) or [self.tokenizer.eos_token_id]
+        return Encoded(source, self.answer(prompt.target), self.choices(example, prompt))
+
     def source(self, example: Example) -> tuple[list[int], Prompt]:
         """Return the source ids of an example, its question cut if it must and may be."""
+        found = self._fitting(example)
+        self.cut += found.example is not example
+        return found.ids, found.prompt
+
+    def _fitting(self, example: Example) -> _Fitting:
+        """Return an example with its prompt, as much of the question as fits."""
         prompt = self.formatted(example)
         ids = self.prompt_ids(prompt)
         if len(ids) <= self.format.max_tokens:
-            return ids, prompt
+            return _Fitting(ids, prompt, example)
         if self.format.truncate == "question":
             fitting = self._shortened(example)
             if fitting is not None:
-                self.cut += 1
                 return fitting
         advice, left = "raise prompt.max_tokens", " and nothing left to cut"
         if self.format.truncate == "error":
@@ -266,7 +296,7 @@ class _Encoder:
             fix=advice,
         )
 
-    def _shortened(self, example: Example) -> tuple[list[int], Prompt] | None:
+    def _shortened(self, example: Example) -> _Fitting | None:
         """Find by bisection the most words of the question that fit; None where one does not."""
         words = example.question.split(" ")
         low, high, best = 1, len(words) - 1, None
@@ -276,7 +306,7 @@ class _Encoder:
             prompt = self.formatted(shorter)
             ids = self.prompt_ids(prompt)
             if len(ids) <= self.format.max_tokens:
-                best, low = (ids, prompt), middle + 1
+                best, low = _Fitting(ids, prompt, shorter), middle + 1
             else:
                 high = middle - 1
         return best
@@ -312,8 +342,9 @@ class Collator:
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """Return a batch of `collate` and, by signal, `signals`.
 
-        With signals, each row carries the columns of their source. A row may bring `choices` to be
-        scored by the student, and the teacher's own `choice_scores` of them.
+        With signals, each row carries the columns of their source. A row may bring its `choices`,
+        to be scored as `options`, the teacher's `choice_scores` of them, and the columns of
+        `views`.
         """
         batch: dict[str, Any] = collate(
             [row["input_ids"] for row in rows],
@@ -326,6 +357,8 @@ class Collator:
         if "choice_scores" in rows[0]:
             given = pad_scores([row["choice_scores"] for row in rows])
             batch["signals"] = {**batch.get("signals", {}), "choice_scores": given}
+        if views := collate_views(rows, self.padding, causal=self.causal):
+            batch["views"] = views
         if "choices" in rows[0]:
             batch["options"] = collate_options(
                 [row["input_ids"] for row in rows],

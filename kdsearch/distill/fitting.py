@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,8 +16,9 @@ from kdsearch.distill.several import OneByOne, Together
 from kdsearch.distill.sources import SeveralSources
 from kdsearch.distill.supply import online, open_source
 from kdsearch.distill.trainer import train
+from kdsearch.distill.views import view_columns
 from kdsearch.facts import facts_of_config
-from kdsearch.plugin import Shapes, Signal, Student
+from kdsearch.plugin import Example, Shapes, Signal, Student
 from kdsearch.plugin.signals import temperature_of
 from kdsearch.search.budget import steps_of, window
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from kdsearch.distill.sources import Source
     from kdsearch.distill.workspace import Workspace
-    from kdsearch.facts import ModelFacts
     from kdsearch.plugin import Loss
     from kdsearch.spec.teaching import Needs
     from kdsearch.spec.training import Training
@@ -46,27 +47,57 @@ def build_objective(
     """Build the loss terms of an objective around a student."""
     table, head = student.model.get_input_embeddings(), student.model.get_output_embeddings()
     facts = facts_of_config(student.model.config.to_dict(), head_tied=head.weight is table.weight)
+    shares = option_shares(workspace.assigned.train)
     terms, needs = {}, frozenset[Signal]()
     for key, given in losses.items():
         loss, config = workspace.host.loss(loss_of(key)), workspace.loss_config(key, given)
-        module = _module(workspace, key, loss, config, facts)
+        module = _module(workspace, key, loss, config, Shapes(facts, (), shares))
         terms[key] = Term(module, given["weight"], given.get("balance") == "auto")
         needs |= needs_of(loss, config)
-    return DistillationModel(student.model, terms, needs=needs)
+    views = [view.name for view in workspace.views(losses)]
+    return DistillationModel(student.model, terms, needs=needs, views=views)
 
 
-def _module(
-    workspace: Workspace, key: str, loss: Loss, config: Any, student: ModelFacts
-) -> nn.Module:
-    """Build a term for the teachers that it reads, as `several` combines them."""
+def option_shares(examples: Sequence[Example]) -> tuple[float, ...]:
+    """Return the share of questions whose right option is the first, the second and so on."""
+    most = max((len(example.choices) for example in examples), default=0)
+    right = Counter(example.answer for example in examples if example.choices)
+    return tuple(right[place] / right.total() for place in range(most))
+
+
+def beside(
+    workspace: Workspace, student: Student, losses: Mapping[str, Mapping[str, Any]], rows: Rows
+) -> dict[str, list[Any]]:
+    """Return what a table carries beside its rows: their options and views, where losses ask."""
+    scored, columns = workspace.scores_options(losses), dict[str, list[Any]]()
+    if scored:
+        columns["choices"] = list(rows.choices)
+    views = workspace.views(losses)
+    if views:
+        encoder = workspace.encoder(student)
+        columns |= view_columns(views, rows.examples, encoder, scored=scored)
+    return columns
+
+
+def _module(workspace: Workspace, key: str, loss: Loss, config: Any, shapes: Shapes) -> nn.Module:
+    """Build a term for the teachers that it reads, as `several` combines them.
+
+    Args:
+        workspace: The run.
+        key: The term's.
+        loss: What the key means.
+        config: Its options.
+        shapes: Without teachers.
+    """
     stage, staff = workspace.spec.stage, workspace.staff
     names = [stage.names[place] for place in stage.readers(key)]
     facts = tuple(staff[name].facts for name in names)
     if len(staff.names) == 1 or not needs_of(loss, config) - {Signal.TEXT}:
-        return loss.build(config, Shapes(student, facts))
+        return loss.build(config, shapes._replace(teachers=facts))
     if len(names) > 1 and stage.combine is not Combine.SEPARATE:
-        return Together(loss.build(config, Shapes(student, facts)), temperature_of(config))
-    each = [loss.build(config, Shapes(student, (own,))) for own in facts]
+        module = loss.build(config, shapes._replace(teachers=facts))
+        return Together(module, temperature_of(config))
+    each = [loss.build(config, shapes._replace(teachers=(own,))) for own in facts]
     weights = [staff[name].spec.weight for name in names]
     shares = [weight / sum(weights) for weight in weights]
     return OneByOne(dict(zip(names, each, strict=True)), shares)
@@ -81,9 +112,23 @@ def fit(
     report: Report,
     folder: Path,
     needs: Mapping[str, Needs] | None = None,
+    beside: Mapping[str, list[Any]] | None = None,
 ) -> None:
-    """Train a model on rows, with the signals that its terms need, by their keys."""
+    """Train a model on rows, with the signals that its terms need.
+
+    Args:
+        workspace: The run.
+        model: The student with its objective.
+        rows: What it learns.
+        training: Its budget and optimiser.
+        job: With the `seed`.
+        report: Told about progress.
+        folder: Where the Trainer may write.
+        needs: By term, the teachers' signals that it reads.
+        beside: What `beside` returns of the rows.
+    """
     source, columns = _signals(workspace, rows, needs or {}, report)
+    columns |= beside or {}
     to_device(model)
     train(
         model,

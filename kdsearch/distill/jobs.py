@@ -27,6 +27,7 @@ from kdsearch.distill.evaluate import (
 )
 from kdsearch.distill.fitting import (
     Report,
+    beside,
     beside_compute,
     build_objective,
     evaluation_steps,
@@ -37,6 +38,7 @@ from kdsearch.distill.fitting import (
 from kdsearch.distill.samples import Samples
 from kdsearch.distill.students import count_parameters, load_student
 from kdsearch.distill.teachers import answer_split, prepare_teachers
+from kdsearch.distill.views import view_tokens
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_folder
@@ -128,15 +130,17 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     untrained = judged()[0]
     shares = answer_shares(domain, untrained.predictions, dev.examples)
     model = build_objective(workspace, student, settings.losses)
-    fit(workspace, model, rows, settings.training, job, tell, folder / "training", by_term)
+    more = beside(workspace, student, settings.losses, rows)
+    fit(workspace, model, rows, settings.training, job, tell, folder / "training", by_term, more)
     answers, scores = judged()
     student.model.save_pretrained(folder / "student")
     student.tokenizer.save_pretrained(folder / "student")
     answers.write(folder / "dev.jsonl")
     facts = facts_of_folder(folder / "student")
-    options = rows.option_tokens if Signal.CHOICE_SCORES in needs else 0
-    trained = tokens_trained(rows, settings.training) * (1.0 + options / rows.tokens)
-    beside = beside_compute(workspace, by_term)
+    options = rows.option_tokens if "choices" in more else 0
+    further = (options + view_tokens(more)) / rows.tokens
+    trained = tokens_trained(rows, settings.training) * (1.0 + further)
+    teacher_compute = beside_compute(workspace, by_term)
     result = {
         **scores,
         "untrained_score": untrained.mean,
@@ -145,7 +149,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         "flops": {
             "training": 6.0 * facts.compute_parameters * trained,
             "evaluation": 2.0 * facts.compute_parameters * dev.tokens * evaluations,
-            "teacher": 2.0 * beside * tokens_trained(rows, settings.training),
+            "teacher": 2.0 * teacher_compute * tokens_trained(rows, settings.training),
         },
         "seconds": time.monotonic() - started,
     }

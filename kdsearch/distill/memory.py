@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HELD = "held"
 """The key of a batch's own rows."""
 
-COSTLY = ("signals", "options")
+COSTLY = ("signals", "options", "views")
 """What a batch need not have where its parts have it."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,9 +12,9 @@ from torch import Tensor, nn
 
 from kdsearch.distill.balance import Balance
 from kdsearch.distill.choices import option_scores
-from kdsearch.distill.passes import IGNORED, Pass, forward, source_mask
+from kdsearch.distill.passes import IGNORED, Pass, concatenated, forward, source_mask
 from kdsearch.distill.signals import ATTENTION_KINDS, LAYER_KINDS, as_read
-from kdsearch.plugin import LossInputs, Signal
+from kdsearch.plugin import LossInputs, Signal, ViewInputs
 from kdsearch.spec.objective import weight_at
 
 if TYPE_CHECKING:
@@ -41,13 +42,19 @@ class DistillationModel(nn.Module):
         student: An encoder-decoder or a causal model.
         terms: The objective's terms by name.
         needs: The signals that any term reads: the student keeps those of its own layers.
+        views: The names of the views that any term reads.
     """
 
     accepts_loss_kwargs = True
     main_input_name = "input_ids"
 
     def __init__(
-        self, student: Any, terms: Mapping[str, Term], *, needs: Collection[Signal] = ()
+        self,
+        student: Any,
+        terms: Mapping[str, Term],
+        *,
+        needs: Collection[Signal] = (),
+        views: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.student = student
@@ -55,6 +62,7 @@ class DistillationModel(nn.Module):
         self.weights = {name: term.weight for name, term in terms.items()}
         self.balance = Balance([name for name, term in terms.items() if term.balanced])
         self.needs = frozenset(needs)
+        self.views = tuple(sorted(set(views)))
         self.step = 0
         self.total_steps = 1
 
@@ -74,6 +82,7 @@ class DistillationModel(nn.Module):
         window_counts: Mapping[str, Tensor],
         signals: Mapping[str, Any] | None = None,
         options: Mapping[str, Tensor] | None = None,
+        views: Mapping[str, Mapping[str, Any]] | None = None,
         num_items_in_batch: Tensor | None = None,
         **batch: Tensor,
     ) -> dict[str, Any]:
@@ -83,15 +92,11 @@ class DistillationModel(nn.Module):
             window_counts: `target_tokens`, `source_tokens`, `examples` of the window.
             signals: By signal name, as a store gathers them; of several teachers as `several` says.
             options: As `choices.collate_options` makes them, where a term scores options.
+            views: By name, as `views.collate_views` makes them; read in one pass with the batch.
             num_items_in_batch: The Trainer's own count; the window's counts are used instead.
             batch: As `passes.collate` makes it.
         """
-        outputs = forward(
-            self.student,
-            batch,
-            states=Signal.HIDDEN_STATES in self.needs,
-            attention=bool(ATTENTION_KINDS & self.needs),
-        )
+        outputs, others = self._read(batch, views or {})
         scores = option_scores(self.student, outputs.logits, options) if options else None
         inputs = LossInputs(
             student_logits=outputs.logits,
@@ -106,6 +111,7 @@ class DistillationModel(nn.Module):
             step=self.step,
             total_steps=self.total_steps,
             choice_scores=scores,
+            views=others,
         )
         terms = {name: head(inputs) for name, head in self.heads.items()}
         factors = self.balance.factors(self.step)
@@ -119,6 +125,43 @@ class DistillationModel(nn.Module):
             "loss": torch.stack(weighted).sum(),
             "terms": {name: value.detach() for name, value in terms.items()},
         }
+
+    def _read(
+        self, batch: Mapping[str, Tensor], views: Mapping[str, Mapping[str, Any]]
+    ) -> tuple[Pass, dict[str, ViewInputs]]:
+        """Run the student once, on a batch and all views of it."""
+        parts = [batch]
+        for view in views.values():
+            parts.append({name: view[name] for name in batch})
+        joint = concatenated(parts, self.config.pad_token_id or 0) if views else batch
+        said = forward(
+            self.student,
+            joint,
+            states=Signal.HIDDEN_STATES in self.needs,
+            attention=bool(ATTENTION_KINDS & self.needs),
+        )
+        if not views:
+            return said, {}
+        sizes = [len(part["labels"]) for part in parts]
+        each = [
+            said.of(slice(end - size, end), part)
+            for part, size, end in zip(parts, sizes, accumulate(sizes), strict=True)
+        ]
+        inputs = {
+            name: self._view_inputs(view, own.logits)
+            for (name, view), own in zip(views.items(), each[1:], strict=True)
+        }
+        return each[0], inputs
+
+    def _view_inputs(self, view: Mapping[str, Any], logits: Tensor) -> ViewInputs:
+        options = view.get("options")
+        return ViewInputs(
+            rows=view["rows"],
+            student_logits=logits,
+            labels=view["labels"],
+            target_mask=view["labels"] != IGNORED,
+            choice_scores=option_scores(self.student, logits, options) if options else None,
+        )
 
     @torch.no_grad()
     def measure(self, batches: Iterable[Mapping[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor
 
 from kdsearch.distill.attention import Attention
@@ -39,6 +40,21 @@ class Pass:
     each target token is predicted. Empty unless asked for; causal models have no `encoder`."""
     attention: Attention | None = None
     """Of all layers, if asked for. A causal model's is over all that `input_ids` hold."""
+
+    def of(self, rows: slice, batch: Mapping[str, Tensor]) -> Pass:
+        """Return what was said of one of the batches that `concatenated` put together.
+
+        Args:
+            rows: Where it stands in all of them.
+            batch: The same, by itself.
+        """
+        read, target = batch["input_ids"].shape[1], batch["labels"].shape[1]
+        states = {
+            stack: [layer[rows, : read if stack == "encoder" else target] for layer in layers]
+            for stack, layers in self.states.items()
+        }
+        attention = self.attention and self.attention.of(rows, read, target)
+        return Pass(self.logits[rows, :target], states, attention)
 
 
 def collate(
@@ -80,6 +96,22 @@ def collate(
         ]
         batch["predicting"] = pad([list(each) for each in positions], 0)
     return batch
+
+
+def concatenated(batches: Sequence[Mapping[str, Tensor]], padding: int) -> dict[str, Tensor]:
+    """Return batches of `collate` as one, padded to the longest."""
+    fill = {"input_ids": padding, "labels": IGNORED}
+    found = {}
+    for name in batches[0]:
+        longest = max(batch[name].shape[1] for batch in batches)
+        parts = [
+            functional.pad(
+                batch[name], (0, longest - batch[name].shape[1]), value=fill.get(name, 0)
+            )
+            for batch in batches
+        ]
+        found[name] = torch.cat(parts)
+    return found
 
 
 def pad(rows: Sequence[Sequence[int]], value: int) -> Tensor:

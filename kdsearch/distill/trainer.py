@@ -113,6 +113,8 @@ class DistillationTrainer(Trainer):
                 "read_tokens": sum(batch["attention_mask"].sum() for batch in batches),
                 "examples": sum(torch.tensor(len(batch["labels"])) for batch in batches),
             }
+            for name in self.distillation.views:  # on every device, in one order
+                counts |= _view_counts(name, batches)
             shared = {name: self._over_devices(count, device) for name, count in counts.items()}
             for batch in batches:
                 batch["window_counts"] = shared
@@ -339,6 +341,15 @@ class _Reporter(TrainerCallback):
                 {"step": state.global_step, "total_steps": state.max_steps, "losses": terms}
             )
             self.reported = time.monotonic()
+
+
+def _view_counts(name: str, batches: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the units of a view in a window."""
+    views = [batch["views"][name] for batch in batches if name in batch.get("views", {})]
+    return {
+        f"{name}/target_tokens": sum(int((view["labels"] != IGNORED).sum()) for view in views),
+        f"{name}/examples": sum(len(view["rows"]) for view in views),
+    }
 
 
 def train(

@@ -8,9 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdsearch.distill.data import Rows, encode
+from kdsearch.distill.data import Encoder, Rows, encode
 from kdsearch.distill.staff import OneTeacher, Staff
 from kdsearch.distill.students import domain_tokenizer
+from kdsearch.errors import PluginError
 from kdsearch.facts import ModelFacts, facts_of_config
 from kdsearch.plugin import (
     Preparation,
@@ -24,7 +25,7 @@ from kdsearch.plugin.host import Host
 from kdsearch.sizes import texts_of
 from kdsearch.spec.loading import Parts, load_spec, resolve_parts
 from kdsearch.spec.objective import options_of
-from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
+from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of, scores_options
 from kdsearch.spec.signals import stage_requests
 from kdsearch.spec.teachers import loss_of
 from kdsearch.splits import Assigned, assign, load_examples
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kdsearch.distill.sources import Source
-    from kdsearch.plugin import Example, Prediction
+    from kdsearch.plugin import Example, Prediction, View
     from kdsearch.predictions import Predictions
     from kdsearch.spec.models import Settings
     from kdsearch.spec.teaching import Needs
@@ -248,6 +249,39 @@ class Workspace:
             key: needs_of(self.host.loss(loss_of(key)), self.loss_config(key, options))
             for key, options in settings.losses.items()
         }
+
+    def views(self, losses: Mapping[str, Mapping[str, Any]]) -> list[View]:
+        """Return the views that losses ask for, each once.
+
+        Args:
+            losses: By term: its weight and options.
+
+        Raises:
+            PluginError: If two of one name differ.
+        """
+        found: dict[str, View] = {}
+        for name, given in losses.items():
+            for view in getattr(self.loss_config(name, given), "views", ()):
+                if found.setdefault(view.name, view) != view:
+                    raise PluginError(f"two losses mean different views by '{view.name}'")
+        return list(found.values())
+
+    def scores_options(self, losses: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether any of some losses reads the student's scores of options."""
+        return any(
+            scores_options(self.host.loss(loss_of(name)), self.loss_config(name, given))
+            for name, given in losses.items()
+        )
+
+    def encoder(self, reader: Student) -> Encoder:
+        """Return what turns the domain's questions into tokens for a model."""
+        return Encoder(
+            self.parts.domain,
+            self.parts.options,
+            reader.tokenizer,
+            self.spec.prompt,
+            causal=not reader.model.config.is_encoder_decoder,
+        )
 
     def loss_config(self, key: str, given: Mapping[str, Any]) -> Any:
         """Return a term's validated options; its weight is none of them."""

@@ -23,6 +23,9 @@ from kdsearch.spec.training import Precision
 from kdsearch.splits import Divided, fingerprint, independent, load
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kdsearch.plugin.api import Example, Prompt
     from kdsearch.plugin.host import Host
     from kdsearch.spec.models import SearchSpec, Splits
 
@@ -76,7 +79,27 @@ def make_plan(
         spec, parts, teachers, sizes, drawn, counts, units, requests, tally, tuple(openings)
     )
     _check_training(plan)
+    if assigned is not None:
+        _check_views(plan, assigned.train)
     return replace(plan, warnings=(*unread, *warnings_of(plan)))
+
+
+def _check_views(plan: Plan, train: Sequence[Example]) -> None:
+    """Refuse a loss that puts questions in a way that none of the training questions has."""
+    domain, options = plan.parts.domain, plan.parts.options
+    asked = [named for settings in plan.settings for named in plan.parts.views(settings)]
+
+    def format(example: Example) -> Prompt:
+        return domain.format(example, options)
+
+    for loss, view in asked:
+        if all(view.prompt(example, format) is None for example in train):
+            raise SpecError(
+                f"'{view.name}' asks for {view.needs}, and no training question of domain "
+                f"'{domain.name}' has that",
+                where=f"losses.{loss}",
+                fix="leave the loss out, or use data that have it",
+            )
 
 
 def _check_training(plan: Plan) -> None:

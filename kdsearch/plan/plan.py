@@ -110,8 +110,14 @@ class Plan:
         return self.spec.search.sampler is Sampler.TPE
 
     def trial_flops(self, size: Size) -> float:
-        """Return the planned training of one trial, the mean of baseline and configurations."""
-        tokens = [self._tokens(settings.training) for settings in self.settings]
+        """Return the planned training of one trial, the mean of baseline and configurations.
+
+        Each further way to put a question is another row.
+        """
+        tokens = [
+            self._tokens(settings.training) * (1 + len(self.parts.views(settings)))
+            for settings in self.settings
+        ]
         return training_flops(size.compute_parameters, sum(tokens)) / len(tokens)
 
     @property

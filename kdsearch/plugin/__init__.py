@@ -22,12 +22,14 @@ from kdsearch.plugin.api import (
     Student,
     TopLogits,
     Use,
+    ViewInputs,
 )
 from kdsearch.plugin.choices import ChoiceOptions, LabelOptions
 from kdsearch.plugin.domains import ChoiceDomain, LabelDomain, NumberDomain, TextDomain
 from kdsearch.plugin.hookspecs import hookimpl
 from kdsearch.plugin.reading import DataOptions, Row
 from kdsearch.plugin.signals import LayerSignal, SignalRequest
+from kdsearch.plugin.views import View
 
 __all__ = [
     "API",
@@ -61,5 +63,7 @@ __all__ = [
     "TextDomain",
     "TopLogits",
     "Use",
+    "View",
+    "ViewInputs",
     "hookimpl",
 ]

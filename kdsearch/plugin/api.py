@@ -200,6 +200,9 @@ class Shapes(NamedTuple):
 
     student: ModelFacts
     teachers: tuple[ModelFacts, ...]
+    option_shares: tuple[float, ...] = ()
+    """Of the training questions with options: the share whose right one is the first, the second
+    and so on."""
 
 
 @dataclass(frozen=True)
@@ -212,6 +215,22 @@ class TopLogits:
     """(batch, targets, k): vocabulary entries; None when k is the whole vocabulary in order."""
     log_tails: Mapping[float, Tensor] = field(default_factory=dict)
     """By temperature: (batch, targets), the log of the probability that the k leave out."""
+
+
+@dataclass(frozen=True)
+class ViewInputs:
+    """What a student says of one view of a micro-batch's questions; see `plugin.views`."""
+
+    rows: Tensor
+    """(rows,): which examples of the micro-batch have it."""
+    student_logits: Tensor
+    """(rows, target, vocabulary): the prediction of each target token."""
+    labels: Tensor
+    """(rows, target): -100 where padded."""
+    target_mask: Tensor
+    """(rows, target): true at real target tokens."""
+    choice_scores: Tensor | None
+    """(rows, options), if options are scored and the view has them."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +259,7 @@ class LossInputs:
     `signals["hidden_states"]["decoder"][L]` is (batch, target, width)."""
     window_counts: Mapping[str, Tensor]
     """`target_tokens`, `source_tokens`, `read_tokens`, `examples` of the whole accumulation
-    window."""
+    window; of each view that any of its examples has, `NAME/target_tokens` and `NAME/examples`."""
     student_layer: Callable[[Signal, str, int], Tensor]
     """Returns what one of the student's layers says: of a kind of signal, a stack and a layer, in
     the form in which `signals` holds the teacher's. For losses that need this kind."""
@@ -248,7 +267,9 @@ class LossInputs:
     total_steps: int
     choice_scores: Tensor | None = None
     """(batch, options): the student's log-likelihood of each option, -inf where there is none; only
-    for losses that need the teacher's."""
+    for losses that need the teacher's, or whose `Config` says `scores_options = True`."""
+    views: Mapping[str, ViewInputs] = field(default_factory=dict)
+    """By view that a loss asks for; a view that no example of the micro-batch has is not there."""
 
 
 @runtime_checkable
@@ -275,6 +296,9 @@ class Loss(Protocol):
         and temperatures, a method `request` says: see `kdsearch.plugin.signals`. A method
         `warnings(teacher)` of `Config` lists what `plan` should say of its options; a method
         `check(shapes)` raises a `SpecError`, its `where` an option, for models that do not fit.
+
+        A property `views` of `Config` asks for other ways to put each question to the student
+        (`kdsearch.plugin.views`), `scores_options` for its scores of the options.
         """
 
     def build(self, config: Any, shapes: Shapes) -> nn.Module:

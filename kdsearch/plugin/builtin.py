@@ -17,6 +17,7 @@ from kdsearch.plugin.cuts import DepthLadder, PruneLadder
 from kdsearch.plugin.hookspecs import hookimpl
 from kdsearch.plugin.ladders import PretrainedLadder, ScratchLadder, resolve
 from kdsearch.plugin.layers import LayerChoice, layer_pairs
+from kdsearch.plugin.rereading import AntiShortcutConfig, RationaleConfig
 from kdsearch.plugin.signals import LayerSignal, SignalRequest
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ def kdsearch_losses() -> list[Loss]:
         NamedLoss("hidden_mse", "2", HiddenMseConfig, hidden, f"{home}:HiddenMse"),
         NamedLoss("attention_relations", "1", relations, attention, f"{home}:AttentionRelations"),
         NamedLoss("choice_scores", "1", ChoiceScoresConfig, choices, f"{home}:ChoiceScores"),
+        NamedLoss("rationale", "1", RationaleConfig, frozenset(), f"{home}:Rationale"),
+        NamedLoss("anti_shortcut", "1", AntiShortcutConfig, frozenset(), f"{home}:AntiShortcut"),
     ]
 
 

@@ -7,7 +7,6 @@ that leans on the options alone keeps it when the question is blanked.
 from __future__ import annotations
 
 from collections import Counter
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.search.confirm import Scores, paired_test, verdict_of
@@ -36,17 +35,6 @@ def histogram(given: Sequence[str], gold: Sequence[str]) -> list[Share]:
     ours, theirs = Counter(given), Counter(gold)
     shares = [Share(answer, ours[answer], theirs[answer]) for answer in {*ours, *theirs}]
     return sorted(shares, key=lambda share: (-share.given, -share.gold, share.answer))
-
-
-def permutation(identifier: str, options: int) -> list[int]:
-    """Return the old place of each option, all of which move, the same for an item each time.
-
-    The options are turned around by one to `options - 1` places, which a hash of the id chooses.
-    """
-    if options < 2:
-        return list(range(options))
-    turn = 1 + int.from_bytes(sha256(identifier.encode()).digest()[:4]) % (options - 1)
-    return [(place + turn) % options for place in range(options)]
 
 
 def permuted_figures(

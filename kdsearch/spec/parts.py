@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kdsearch.facts import ModelFacts
     from kdsearch.plugin.api import Domain, Ladder, Loss
     from kdsearch.plugin.host import Host
+    from kdsearch.plugin.views import View
     from kdsearch.spec.document import Trail
     from kdsearch.spec.models import SearchSpec, Settings, Stage
 
@@ -73,6 +74,15 @@ class Parts:
         """Return a loss's validated options in one trial's settings; its weight is none of them."""
         return self.losses[name].Config.model_validate(options_of(settings.losses[name]))
 
+    def views(self, settings: Settings) -> list[tuple[str, View]]:
+        """Return the further ways in which losses put each question to a student, by loss."""
+        return [
+            (name, view)
+            for name in settings.losses
+            if name in self.losses  # a baseline learns from `answer_ce` in any case
+            for view in getattr(self.loss_config(name, settings), "views", ())
+        ]
+
     def warnings(self, settings: Settings, teacher: ModelFacts) -> list[str]:
         """Return what losses themselves have to say of their options, by `Config.warnings`."""
         found = []
@@ -100,6 +110,12 @@ def resolve_parts(spec: SearchSpec, host: Host, origin: Origin | None = None) ->
 def needs_of(loss: Loss, config: BaseModel) -> Needs:
     """Return the teacher signals that a loss needs with its options."""
     return frozenset(loss.needs) | frozenset(getattr(config, "needs", ()))
+
+
+def scores_options(loss: Loss, config: BaseModel) -> bool:
+    """Whether a loss reads the student's scores of the options."""
+    own = bool(getattr(config, "scores_options", False))
+    return own or Signal.CHOICE_SCORES in needs_of(loss, config)
 
 
 class _Weight(Strict):
@@ -337,7 +353,9 @@ class _Resolver:
                 if config is not None:
                     needed[key] = needs_of(loss, config)
                     self._check_needs(key, needed[key])
-                    self._check_choices(key, needed[key], domain)
+                    scored = scores_options(loss, config)
+                    self._check_choices(key, needed[key], domain, scored=scored)
+                    self._check_views(key, config, domain)
             if fault := two_texts(self.spec.stage, needed):
                 self._add(where, fault)
             found.append(needed)
@@ -355,15 +373,29 @@ class _Resolver:
             found += [{**found[0], path: edge} for path, edge in choices]
         return found
 
-    def _check_choices(self, name: str, needs: frozenset[Signal], domain: Domain) -> None:
+    def _check_views(self, name: str, config: BaseModel, domain: Domain) -> None:
+        """Refuse views of questions that the domain's questions do not have."""
+        for view in getattr(config, "views", ()):
+            if fault := view.fault(domain.answer):
+                message = (
+                    f"losses.{name}: '{view.name}' changes questions of domain '{domain.name}', "
+                    f"and {fault}"
+                )
+                self._add(self.origin.rename((*STAGE, "losses", name)), message, at_key=True)
+
+    def _check_choices(
+        self, name: str, needs: frozenset[Signal], domain: Domain, *, scored: bool
+    ) -> None:
         """Refuse to compare scores of options where there are no options, or no scores of them."""
-        if Signal.CHOICE_SCORES not in needs:
+        if not scored:
             return
         said = self.spec.evaluation.scoring
         own = getattr(domain, "scoring", "auto") if said == "auto" else said
         message = None
         if domain.answer not in (Answer.CHOICE, Answer.LABEL):
             message = f"loss '{name}' compares options, and domain '{domain.name}' has none"
+        elif Signal.CHOICE_SCORES not in needs:
+            return
         elif own == "generate" and self.spec.stage.teachers[0].predictions is None:
             who = f"as domain '{domain.name}' asks" if said == "auto" else "by evaluation.scoring"
             message = (

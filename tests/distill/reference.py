@@ -91,6 +91,10 @@ class Case:
     texts: Sequence[tuple[list[int], list[int]]] = field(default_factory=lambda: TEXTS)
     tokens: int | None = None
     """How many entries of the teacher's vocabulary are tokens."""
+    option_shares: tuple[float, ...] = ()
+    """How often each option is right."""
+    beside: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    """What the table carries beside the rows: options and views."""
 
     def __post_init__(self) -> None:
         for seed, model in enumerate((self.student, self.teacher)):
@@ -109,7 +113,7 @@ class Case:
     @property
     def shapes(self) -> Shapes:
         teacher = replace(facts_of(self.teacher), tokens=self.tokens)
-        return Shapes(facts_of(self.student), (teacher,))
+        return Shapes(facts_of(self.student), (teacher,), self.option_shares)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -125,7 +129,7 @@ class Case:
         }
 
     def request(self, name: str, options: Mapping[str, Any], **cache: Any) -> SignalRequest:
-        student, (teacher,) = self.shapes
+        student, (teacher,), _ = self.shapes
         stage = Stage(
             domain=DomainChoice(name="any"),
             teachers=(Teacher(model="any"),),
@@ -165,15 +169,17 @@ def measured(
     """Train one step on all rows with one loss; the learning rate is next to nothing."""
     torch.manual_seed(7)
     loss = LOSSES[name]
-    head = loss.build(loss.Config(**options), case.shapes)
+    config = loss.Config(**options)
+    head = loss.build(config, case.shapes)
     student = copy.deepcopy(case.student)
-    model = DistillationModel(student, {name: Term(head, 1.0)}, needs=loss.needs)
+    views = [view.name for view in getattr(config, "views", ())]
+    model = DistillationModel(student, {name: Term(head, 1.0)}, needs=loss.needs, views=views)
     source = source or online(case, case.request(name, options))
     gradients = _gradients(model)
     told: list[Mapping[str, float]] = []
     train(
         model,
-        case.rows.table(**source.columns(case.rows)),
+        case.rows.table(**source.columns(case.rows), **case.beside),
         Collator(student.config.pad_token_id, source, causal=case.causal),
         Training(
             batch_size=split[0],
@@ -207,15 +213,29 @@ def expected(
     case: Case, name: str, formula: Formula, unit: str, heads: Mapping[str, Tensor]
 ) -> Measured:
     """Return a loss and its gradients by a formula over rows, in float64."""
-    student = copy.deepcopy(case.student).double()
     teacher = copy.deepcopy(case.teacher).double()
+
+    def objective(student: Any, twins: Mapping[str, Tensor]) -> Tensor:
+        total = torch.zeros((), dtype=torch.float64)
+        for source, target in case.texts:
+            with torch.no_grad():
+                told = said(teacher, source, target)
+            total = total + formula(said(student, source, target), told, target, twins)
+        return total / case.counts[unit]
+
+    return expected_of(case, name, objective, heads)
+
+
+def expected_of(
+    case: Case,
+    name: str,
+    objective: Callable[[Any, Mapping[str, Tensor]], Tensor],
+    heads: Mapping[str, Tensor],
+) -> Measured:
+    """Return a loss and its gradients, of a student in float64 and of the loss's own weights."""
+    student = copy.deepcopy(case.student).double()
     twins = {key: weights.double().clone().requires_grad_() for key, weights in heads.items()}
-    total = torch.zeros((), dtype=torch.float64)
-    for source, target in case.texts:
-        with torch.no_grad():
-            told = said(teacher, source, target)
-        total = total + formula(said(student, source, target), told, target, twins)
-    value = total / case.counts[unit]
+    value = objective(student, twins)
     value.backward()
     gradients = {
         f"student.{key}": weights.grad

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kdsearch.plugin.views import permutation
 from kdsearch.search.rules import Rules
-from kdsearch.search.shortcuts import histogram, permutation, permuted_figures
+from kdsearch.search.shortcuts import histogram, permuted_figures
 
 RULES = Rules(margin=0.05, dev_items=400, confirm_items=9)
 KEEP = Rules(margin=None, retain=0.9, dev_items=400, confirm_items=9)

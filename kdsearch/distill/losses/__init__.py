@@ -7,7 +7,17 @@ of these units in the whole accumulation window, so that it is the same however 
 from kdsearch.distill.losses.answer import AnswerCe
 from kdsearch.distill.losses.choice_scores import ChoiceScores
 from kdsearch.distill.losses.hidden import HiddenMse
+from kdsearch.distill.losses.rationale import Rationale
 from kdsearch.distill.losses.relations import AttentionRelations
+from kdsearch.distill.losses.shortcuts import AntiShortcut
 from kdsearch.distill.losses.soft_labels import SoftLabels
 
-__all__ = ["AnswerCe", "AttentionRelations", "ChoiceScores", "HiddenMse", "SoftLabels"]
+__all__ = [
+    "AnswerCe",
+    "AntiShortcut",
+    "AttentionRelations",
+    "ChoiceScores",
+    "HiddenMse",
+    "Rationale",
+    "SoftLabels",
+]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
-from kdsearch.distill.choices import ABSENT
+from kdsearch.distill.choices import ABSENT, log_shares
 from kdsearch.distill.divergences import forward_kl
 
 if TYPE_CHECKING:
@@ -32,13 +31,7 @@ class ChoiceScores(nn.Module):
             raise ValueError("the student has scored no options")
         given = inputs.signals["choice_scores"]
         real = given != ABSENT
-        teacher = _log_shares(given.float() / self.temperature, real)
-        student = _log_shares(inputs.choice_scores.float() / self.temperature, real)
+        teacher = log_shares(given.float() / self.temperature, real)
+        student = log_shares(inputs.choice_scores.float() / self.temperature, real)
         total = forward_kl(teacher[real], student[real])
         return self.temperature**2 * total / inputs.window_counts["examples"]
-
-
-def _log_shares(scores: Tensor, real: Tensor) -> Tensor:
-    """Normalise over the options that there are; the lowest number keeps gradients finite."""
-    lowest = torch.finfo(scores.dtype).min
-    return scores.masked_fill(~real, lowest).log_softmax(-1)

@@ -1,0 +1,117 @@
+"""Losses that put questions in further ways, in whole runs and in faulty specs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kdsearch.errors import SpecError
+from kdsearch.events import TrialFinished, TrialProgress
+from kdsearch.local import run_locally
+from kdsearch.plan import make_plan
+from kdsearch.plugin.host import Host
+from kdsearch.run import run
+from kdsearch.search.journal import read
+from kdsearch.spec.loading import load, load_spec
+from tests.test_audits import ASKED, PLUGIN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+GROUP = 'group=f"g{number % 2}"'
+REASONS = PLUGIN.replace(GROUP, f"{GROUP}, rationale=f'it is {{number}}' if number % 3 else None")
+LOSSES = (
+    "losses={answer_ce: {}, soft_labels: {}, attention_relations: {}, rationale: {},"
+    " anti_shortcut: {permutation: 1.0, prior: 1.0, blank: 0.5}}"
+)
+
+
+@pytest.fixture
+def host_of(
+    tmp_path: Path, toy_plugin: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], Host]:
+    """Return what makes a host of a plugin's text."""
+    monkeypatch.syspath_prepend(toy_plugin.parent)
+
+    def make(text: str) -> Host:
+        (tmp_path / "placed.py").write_text(text)
+        return Host([tmp_path / "placed.py"])
+
+    return make
+
+
+def test_a_trial_learns_from_every_way(
+    host_of: Callable[[str], Host], toy_spec: Path, tmp_path: Path
+) -> None:
+    host = host_of(REASONS)
+    assert not host.problems
+    asked = [*(line for line in ASKED if not line.startswith("losses")), LOSSES]
+    summary = run(load_spec(toy_spec, host, asked), host, tmp_path / "run", run_locally, force=True)
+    assert summary["trials"]["failed"] == 0
+    events: list[Any] = [record.event for record in read(tmp_path / "run" / "journal.jsonl")]
+    told = [event for event in events if isinstance(event, TrialProgress) and event.losses]
+    last = [event for event in told if "baseline" not in str(event.trial)][-1]
+    for name in ("rationale", "anti_shortcut", "attention_relations"):
+        assert 0.0 < last.losses[f"loss_{name}"] < 10.0
+    flops = {
+        event.trial: event.flops["training"] for event in events if isinstance(event, TrialFinished)
+    }
+    assert flops["small-c0-s0"] > 3 * flops["small-baseline-s0"]
+
+
+@pytest.mark.parametrize(
+    ("losses", "plugin", "told"),
+    [
+        (
+            "anti_shortcut: {}",
+            PLUGIN.replace("Answer.CHOICE", "Answer.LABEL"),
+            "losses.anti_shortcut: 'permuted' changes questions of domain 'placed', and its "
+            "answers are classes",
+        ),
+        (
+            "anti_shortcut: {permutation: 0, blank: 1}",
+            PLUGIN.replace("Answer.CHOICE", "Answer.TEXT"),
+            "losses.anti_shortcut: 'blank' changes questions of domain 'placed', and its questions "
+            "have no options",
+        ),
+        (
+            "anti_shortcut: {permutation: 0, prior: 1}",
+            PLUGIN.replace("Answer.CHOICE", "Answer.TEXT"),
+            "loss 'anti_shortcut' compares options, and domain 'placed' has none",
+        ),
+        (
+            "anti_shortcut: {permutation: 0}",
+            PLUGIN,
+            "give one of prior, permutation, blank a weight above 0",
+        ),
+        (
+            "rationale: {}",
+            PLUGIN,
+            "losses.rationale: 'explain' asks for a rationale, and no training question of domain "
+            "'placed' has that (leave the loss out, or use data that have it)",
+        ),
+    ],
+)
+def test_questions_that_cannot_be_put_so_are_refused_at_the_loss(
+    host_of: Callable[[str], Host],
+    toy_spec: Path,
+    tmp_path: Path,
+    losses: str,
+    plugin: str,
+    told: str,
+) -> None:
+    host, file = host_of(plugin), tmp_path / "spec.yaml"
+    text = toy_spec.read_text(encoding="utf8").replace("{name: toy}", "{name: placed}")
+    file.write_text(text.replace("  answer_ce: {weight: 1.0}", f"  {losses}"), encoding="utf8")
+
+    def planned() -> None:
+        loaded = load(file, host, ["prompt.max_tokens=40"])
+        with loaded.origin.placed():
+            make_plan(loaded.spec, host)
+
+    with pytest.raises(SpecError) as raised:
+        planned()
+    assert str(raised.value).startswith(f"{file}:15:")
+    assert told in str(raised.value)
