@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ModelError, RunError, did_you_mean
 from kdsearch.questions import chance_of
-from kdsearch.search.intervals import Interval, bootstrap_interval, mean_interval
+from kdsearch.search.intervals import Interval, aggregate_intervals, mean_interval
 from kdsearch.spec.models import Evaluation, PromptFormat
 from kdsearch.spec.record import Record, read_record
 
@@ -97,18 +97,11 @@ class Answered:
         domain, units = self.asked.domain, self.asked.units
         predictions, examples = self.predictions, self.asked.examples
         judged = domain.score(predictions, examples)
-        found = {
+        means = {
             metric: mean_interval(judged.per_item[metric], CONFIDENCE, units)
             for metric in domain.metrics
         }
-        for name in domain.aggregates:
-
-            def figure(places: Sequence[int], name: str = name) -> float:
-                chosen = [predictions[place] for place in places]
-                return domain.score(chosen, [examples[place] for place in places]).aggregates[name]
-
-            found[name] = bootstrap_interval(figure, len(examples), CONFIDENCE, units)
-        return found
+        return means | aggregate_intervals(domain, predictions, examples, CONFIDENCE, units)
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Yield each answer with its question and its score by metric."""

@@ -211,6 +211,8 @@ class ModelAudited(Event):
     """Of the metric that decides, on dev."""
     aggregates: Mapping[str, float] = field(default_factory=dict)
     """The domain's figures that are no mean over items, on dev."""
+    aggregate_intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Of each of them, two-sided, by a bootstrap."""
     histogram: tuple[tuple[str, int, int], ...] = ()
     """Answers, how often each is given and how often it is right, the most frequent first."""
     most_frequent: Mapping[str, Any] = field(default_factory=dict)

@@ -137,6 +137,9 @@ def test_free_answers_are_blanked_and_their_errors_written(
     assert (audit["permuted"], audit["shortcut"]) == (None, None)
     assert audit["not_permuted"] == "its questions have no options"
     assert audit["aggregates"]["macro_f1"] == audit["score"]
+    low, high = audit["aggregate_intervals"]["macro_f1"]
+    assert low <= audit["score"] <= high
+    assert high > low
     errors = summary["errors"]["small"]
     items = lines_of(tmp_path / "run" / errors["path"])
     assert len(items) == errors["items"] - errors["both_right"] > 0

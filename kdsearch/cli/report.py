@@ -25,11 +25,18 @@ def report(run_directory: Path, output: Path | None) -> None:
     summary, also of a run that is still going.
     """
     from kdsearch.cli.results import read_run
+    from kdsearch.report.audits import read_errors
     from kdsearch.report.page import render
 
     run = read_run(run_directory)
+    paths = {size: found["path"] for size, found in (run.summary.get("errors") or {}).items()}
+    items = {
+        size: read_errors(run_directory, path)
+        for size, path in paths.items()
+        if (run_directory / path).is_file()
+    }
     page = run_directory / "report.html" if output is None else output
-    text = render(run.summary, run.records)
+    text = render(run.summary, run.records, items)
     try:
         page.write_text(text, encoding="utf8")
     except OSError as error:

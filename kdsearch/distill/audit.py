@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kdsearch.distill.evaluate import Answers, answer, read_answers
 from kdsearch.plugin import Answer, Example
 from kdsearch.plugin.views import WITHOUT_ORDER, permuted
+from kdsearch.search.intervals import aggregate_intervals
 from kdsearch.search.mistakes import Answered, contrast, telling
 from kdsearch.search.rules import Rules
 from kdsearch.search.shortcuts import (
@@ -60,10 +61,15 @@ class Audit:
         predictions, items = self.answers.predictions, len(self.examples)
         pairs = list(zip(predictions, self.examples, strict=True))
         shares = answer_shares(self.domain, predictions, self.examples)
+        units = [self.units[example.id] for example in self.examples] if self.units else None
+        figures = aggregate_intervals(
+            self.domain, predictions, self.examples, self.rules.confidence, units
+        )
         return {
             "items": len(pairs),
             "score": self.answers.mean,
-            "aggregates": dict(self.domain.score(predictions, self.examples).aggregates),
+            "aggregates": {name: figure.score for name, figure in figures.items()},
+            "aggregate_intervals": {name: figure[1:] for name, figure in figures.items()},
             "histogram": [list(share) for share in shares[:SHOWN_ANSWERS]],
             "most_frequent": {
                 "answer": shares[0].answer,

@@ -44,6 +44,15 @@ class AuditRow(NamedTuple):
     note: str
 
 
+class AnswerRow(NamedTuple):
+    """One answer: how often it is right, and how often each model gives it."""
+
+    answer: str
+    gold: float
+    given: Mapping[str, float]
+    """Shares by model: the teacher, then the audited sizes."""
+
+
 class ErrorRow(NamedTuple):
     """A size's errors beside the teacher's."""
 
@@ -82,11 +91,23 @@ def audit_text(event: ModelAudited) -> str:
 
 def audit_rows(summary: Mapping[str, Any]) -> list[AuditRow]:
     """Return the teacher's row and one of each audited size, the largest first."""
-    audit = summary.get("shortcut_audit") or {}
-    sizes = {size["size"]: size["parameters"] for size in summary["sizes"]}
-    listed = [("teacher", audit["teacher"])] if audit.get("teacher") else []
-    listed += sorted(audit.get("sizes", {}).items(), key=lambda pair: -sizes.get(pair[0], 0))
-    return [_audit_row(name, figures) for name, figures in listed]
+    return [_audit_row(name, figures) for name, figures in _audited(summary)]
+
+
+def answer_rows(summary: Mapping[str, Any]) -> list[AnswerRow]:
+    """Return the answers of the histograms, the most frequently right first.
+
+    Histograms keep the answers that their model gives most often, so that of free answers those
+    that any model repeats are shown.
+    """
+    gold: dict[str, float] = {}
+    given: dict[str, dict[str, float]] = {}
+    for name, figures in _audited(summary):
+        for answer, count, right in figures["histogram"]:
+            gold[answer] = right / figures["items"]
+            given.setdefault(answer, {})[name] = count / figures["items"]
+    order = sorted(gold, key=lambda answer: (-gold[answer], answer))
+    return [AnswerRow(answer or NOTHING, gold[answer], given[answer]) for answer in order]
 
 
 def error_rows(summary: Mapping[str, Any]) -> list[ErrorRow]:
@@ -162,6 +183,13 @@ def item_lines(item: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(item["id"], f"{head}{group}"), *said]
 
 
+def _audited(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    audit = summary.get("shortcut_audit") or {}
+    sizes = {size["size"]: size["parameters"] for size in summary["sizes"]}
+    listed = [("teacher", audit["teacher"])] if audit.get("teacher") else []
+    return listed + sorted(audit.get("sizes", {}).items(), key=lambda pair: -sizes.get(pair[0], 0))
+
+
 def _by_size(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     sizes = {size["size"]: size["parameters"] for size in summary["sizes"]}
     return sorted((summary.get("errors") or {}).items(), key=lambda pair: -sizes.get(pair[0], 0))
@@ -174,7 +202,11 @@ def _audit_row(name: str, figures: Mapping[str, Any]) -> AuditRow:
         given, gold = (numbers.percent(top[key]) for key in ("share", "gold_share"))
         often = f"{top['answer'] or NOTHING} {given}, gold {gold}"
     note = "shortcut" if permuted.get("collapses") else figures["not_permuted"]
-    aggregates = figures["aggregates"].items()
+    bounds = figures.get("aggregate_intervals") or {}
+    aggregates = [
+        numbers.figure(name, value, bounds.get(name))
+        for name, value in figures["aggregates"].items()
+    ]
     return AuditRow(
         name=name,
         score=figures["score"],
@@ -182,6 +214,6 @@ def _audit_row(name: str, figures: Mapping[str, Any]) -> AuditRow:
         permuted=permuted.get("score"),
         agreement=permuted.get("agreement"),
         blanked=(figures["blanked"] or {}).get("score"),
-        aggregates=", ".join(f"{key} {numbers.score(value)}" for key, value in aggregates),
+        aggregates=", ".join(aggregates),
         note=numbers.last_line(figures["error"]) if figures["error"] else note,
     )

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 NONE = "-"
 """Stands where there is no number."""
 
@@ -28,6 +33,12 @@ def measure(count: int | None) -> str:
 def score(value: float | None) -> str:
     """Return a score in 0..1 to three decimals."""
     return NONE if value is None else f"{value:.3f}"
+
+
+def figure(name: str, value: float, bounds: Sequence[float] | None) -> str:
+    """Return a named score with its interval, if it has one: macro_f1 0.612 0.580-0.644."""
+    interval = f" {'-'.join(map(score, bounds))}" if bounds else ""
+    return f"{name} {score(value)}{interval}"
 
 
 def points(value: float | None) -> str:

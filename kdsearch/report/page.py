@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
-from kdsearch.report import numbers, rows
+from kdsearch.report import audits, numbers, rows
 from kdsearch.report.trials import settings_text, trial_rows
+from kdsearch.search.mistakes import SMALLEST_GROUP
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kdsearch.events import Record
     from kdsearch.report.rows import Summary
 
 
-def render(summary: Summary, records: Sequence[Record]) -> str:
+def render(
+    summary: Summary,
+    records: Sequence[Record],
+    items: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
+) -> str:
     """Return the page of a run.
 
     Args:
         summary: As in `summary.json`.
         records: The run's journal.
+        items: By size, what student or teacher has wrong, as `audits.read_errors` reads it.
 
     Raises:
         RunError: If the extra `report` is not installed.
@@ -61,6 +68,16 @@ def render(summary: Summary, records: Sequence[Record]) -> str:
         notes=rows.notes(summary),
         closing=rows.closing(summary),
         trials=trial_rows(records),
+        audited=audits.audit_rows(summary),
+        answers=audits.answer_rows(summary),
+        errors=audits.error_rows(summary),
+        groups=audits.group_rows(summary),
+        mistakes=audits.MISTAKES,
+        smallest_group=SMALLEST_GROUP,
+        examples={
+            size: [audits.item_lines(item) for item in audits.shown_items(found)]
+            for size, found in items.items()
+        },
         scores=scores_svg(summary) if visited else "",
         losses=losses_svg(drawn) if drawn else "",
     )

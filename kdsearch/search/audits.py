@@ -57,6 +57,9 @@ def _shortcuts(audit: ModelAudited) -> dict[str, Any]:
         "items": audit.items,
         "score": audit.score,
         "aggregates": dict(audit.aggregates),
+        "aggregate_intervals": {
+            name: list(bounds) for name, bounds in audit.aggregate_intervals.items()
+        },
         "histogram": [list(share) for share in audit.histogram],
         "most_frequent": dict(audit.most_frequent),
         "permuted": audit.permuted and dict(audit.permuted),

@@ -11,6 +11,8 @@ from kdsearch.search.statistics import wilson_interval
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
+    from kdsearch.plugin.api import Domain, Example, Prediction
+
 RESAMPLES = 1000
 """By seed and place, a bound of a 95 % interval varies by about 5 % of the interval's width."""
 
@@ -80,6 +82,33 @@ def bootstrap_interval(
 
     found = figure(range(items))
     return Interval(found, *_percentiles(resampled, len(groups), confidence, seed))
+
+
+def aggregate_intervals(
+    domain: Domain,
+    predictions: Sequence[Prediction],
+    examples: Sequence[Example],
+    confidence: float,
+    units: Sequence[Hashable] | None = None,
+) -> dict[str, Interval]:
+    """Return a domain's figures that are no mean over items, such as macro-F1, with intervals.
+
+    Args:
+        domain: Scores the answers.
+        predictions: In the order of the examples.
+        examples: What was asked.
+        confidence: Share of such intervals that hold the true figure.
+        units: What each item belongs to; None where every item stands alone.
+    """
+    found = {}
+    for name in domain.aggregates:
+
+        def figure(places: Sequence[int], name: str = name) -> float:
+            chosen = [predictions[place] for place in places]
+            return domain.score(chosen, [examples[place] for place in places]).aggregates[name]
+
+        found[name] = bootstrap_interval(figure, len(examples), confidence, units)
+    return found
 
 
 def grouped(units: Sequence[Hashable]) -> list[list[int]]:

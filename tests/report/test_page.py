@@ -29,6 +29,48 @@ def test_the_page_says_what_the_table_says(summary: Summary, records: list[Recor
         assert words in text
 
 
+def audit(score: float, permuted: float | None, given: int) -> dict[str, Any]:
+    """Return one model's audit on 100 items; half are answered by the second of two options."""
+    changed = {"score": permuted, "agreement": 0.41, "collapses": True}
+    return {
+        "items": 100,
+        "score": score,
+        "aggregates": {"macro_f1": 0.4},
+        "aggregate_intervals": {"macro_f1": [0.35, 0.45]},
+        "histogram": [["option 1", given, 50], ["option 2", 100 - given, 50]],
+        "most_frequent": {"answer": "option 1", "share": given / 100, "gold_share": 0.5},
+        "permuted": None if permuted is None else changed,
+        "not_permuted": "a black box cannot be asked again" if permuted is None else "",
+        "blanked": {"score": 0.5},
+        "error": "",
+    }
+
+
+def test_the_page_shows_shortcuts_and_errors(summary: Summary, records: list[Record]) -> None:
+    group = {"student_score": 0.6, "teacher_score": 0.8, "difference": -0.2, "items": 60}
+    bounds = {"lower_bound": -0.31, "upper_bound": -0.1}
+    counts = {"only_teacher": 21, "same_wrong": 13, "other_wrong": 3, "only_student": 2}
+    errors = {"agreement": 0.7, "inherited": 0.81, "both_right": 61, "worst_group": "<late>"}
+    listed = [{"group": "<late>", **group, **bounds}]
+    found = dict(summary) | {
+        "shortcut_audit": {"teacher": audit(0.9, None, 52), "sizes": {"28k": audit(0.8, 0.3, 97)}},
+        "errors": {"28k": {**counts, **errors, "groups": listed}},
+    }
+    said = {"question": "1 + 1 < 3?", "correct": "yes", "teacher": "yes", "student": ""}
+    item = {"id": "q7", "mistake": "only_teacher", "group": "<late>", **said}
+    text = " ".join(re.sub(r"<[^>]*>", " ", render(found, records, {"28k": [item]})).split())
+    for words in (
+        "28k 0.800 0.300 41% 0.500 option 1 97%, gold 50% shortcut , macro_f1 0.400 0.350-0.450",
+        "teacher 0.900 - - 0.500 option 1 52%, gold 50% a black box cannot be asked again",
+        "answer gold teacher 28k option 1 50% 52% 97% option 2 50% 48% 3%",
+        "28k 21 13 3 2 61 70% 81%",
+        "28k &lt;late&gt; 60 0.800 0.600 -20.0 -31.0 to -10.0 worst",
+        "q7 question 1 + 1 &lt; 3? correct yes teacher yes student (nothing)",
+    ):
+        assert words in text
+    assert "Shortcuts" not in render(summary, records)
+
+
 def test_the_page_asks_for_nothing_from_elsewhere(summary: Summary, records: list[Record]) -> None:
     text = render(summary, records)
     assert not re.search(r"<(?:script|link|img|iframe)|(?:src|href)=\"(?!#)", text)
