@@ -97,6 +97,9 @@ class TrialProgress(Event):
     paired: Mapping[str, float] | None = None
     """As in `TrialFinished`."""
     losses: Mapping[str, float] = field(default_factory=dict)
+    """The mean of each since the last report: `loss`, the objective, and `loss_TERM`."""
+    validation: Mapping[str, float] = field(default_factory=dict)
+    """The same on examples held out of train; its `loss` is by the weights at the end."""
     sample: Mapping[str, Any] | None = None
     """A dev item with `question`, `correct`, `teacher`, `student`, `score` and `running`."""
     note: str | None = None
@@ -124,6 +127,13 @@ class TrialFinished(Event):
     untrained_answers: Sequence[Sequence[Any]] = field(default_factory=list)
     """What it answered most before training: `[answer, times given, times right]`."""
     seconds: float = 0.0
+    step: int = 0
+    """The optimiser steps done, of `total_steps`; fewer where it stopped early."""
+    total_steps: int = 0
+    kept_step: int = 0
+    """The step whose weights the student has."""
+    ended: str = ""
+    """Why it stopped early."""
 
 
 @dataclass(frozen=True, kw_only=True)

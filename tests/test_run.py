@@ -11,8 +11,9 @@ import torch
 
 from benchmarks.audit import audit
 from kdsearch.distill import fitting, jobs
+from kdsearch.distill.evaluate import read_answers
 from kdsearch.distill.module import DistillationModel
-from kdsearch.distill.trainer import train
+from kdsearch.distill.training import train
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmTested, TrialFinished, TrialProgress
 from kdsearch.local import run_locally
@@ -230,9 +231,9 @@ def test_a_trial_has_its_seed_and_its_threads(
     seeds: list[int] = []
     threads: list[int] = []
 
-    def noted(*arguments: Any, seed: int, **options: Any) -> None:
+    def noted(*arguments: Any, seed: int, **options: Any) -> Any:
         seeds.append(seed)
-        train(*arguments, seed=seed, **options)
+        return train(*arguments, seed=seed, **options)
 
     monkeypatch.setattr(fitting, "train", noted)
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
@@ -277,6 +278,36 @@ def test_an_interrupted_trial_continues_from_its_checkpoint(
     )
     assert one == two
     assert not list(folder.rglob("training"))
+
+
+def test_a_trial_that_stops_early_is_judged_by_the_weights_it_keeps(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    asked = "evaluations: 9, validation: 20, early_stopping: {patience: 2}"
+    train = f"train={{learning_rate: 1e-2, max_steps: 9, {asked}}}"
+    tuning = "teachers.0.fine_tune={max_steps: 4, evaluations: 2, validation: 0.1}"
+    summary = search(tmp_path / "run", train, tuning, "train.batch_size=4")
+    events = [record.event for record in read(tmp_path / "run" / "journal.jsonl")]
+    finished = [event for event in events if isinstance(event, TrialFinished)]
+    assert [event.ended for event in finished] == ["dev has not risen in 2 checks"] * 2
+    for event in finished:
+        assert event.kept_step == event.step - 2 < event.total_steps - 2 == 7
+        folder = tmp_path / "run" / "trials" / str(event.trial)
+        curve = [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
+        assert [point["step"] for point in curve] == list(range(1, event.step + 1))
+        assert event.score == curve[event.kept_step - 1]["score"]
+        assert event.score == max(point["score"] for point in curve)
+        assert event.score == pytest.approx(read_answers(folder / "dev.jsonl").mean)
+        progress = [each for each in events if isinstance(each, TrialProgress)]
+        last = [each for each in progress if each.trial == event.trial][-1]
+        assert (last.step, last.score) == (event.step, event.score)
+    share = sum(event.step / event.total_steps for event in finished) / 2
+    assert summary["cost"]["share_of_grid"] == pytest.approx(share)
+    tuned = (tmp_path / "run" / "teacher" / "curves.jsonl").read_text().splitlines()
+    assert [list(json.loads(line)) for line in tuned if "score" in line] == [
+        ["step", "learning_rate", "losses", "validation", "score"]
+    ] * 2
+    assert audit(tmp_path / "run") == ([], 1)
 
 
 def test_a_trial_that_runs_out_of_memory_says_how_it_goes_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +10,7 @@ import torch.distributed as distributed
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 REFERENCE = "answer_ce"
 """The term that others are scaled to."""
@@ -63,6 +64,17 @@ class Balance(nn.Module):
         """Forget the micro-batches of a step that begins again."""
         if step == self.step:  # else the sums are still those of the step before
             self.under_way.zero_()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Let passes go by that belong to no step."""
+        step, before, under_way = self.step, self.before.clone(), self.under_way.clone()
+        try:
+            yield
+        finally:
+            self.step = step
+            self.before.copy_(before)
+            self.under_way.copy_(under_way)
 
     def _turn_to(self, step: int) -> None:
         """Close the window before this step; every device has seen a part of it."""

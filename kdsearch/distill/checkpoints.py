@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from transformers import TrainerCallback
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 SEAL = "seal.json"
 PREFIX = "checkpoint-"
 """The Trainer's, before the step."""
+BEST = "best-"
+"""Before the step of weights to come back to."""
 
 
 class Last(NamedTuple):
@@ -48,19 +51,45 @@ class Checkpoints:
     def __init__(self, folder: Path, identity: str) -> None:
         self.folder = folder
         self.identity = identity
+        self._sealed_best = 0
+        """The step of the best weights that the last checkpoint speaks of."""
 
-    def seal(self, path: Path) -> None:
-        """Declare a checkpoint whole, and remove all others."""
-        files = {file.name: _digest(file) for file in sorted(path.iterdir()) if file.name != SEAL}
+    def best(self, step: int) -> Path:
+        """Return where the weights of a step are kept as the best."""
+        return self.folder / f"{BEST}{step}"
+
+    def make_best(self, step: int) -> Path:
+        """Make room for the best weights; those of the last checkpoint stay too."""
+        self._remove_bests({step, self._sealed_best})
+        return self.best(step)
+
+    def _remove_bests(self, kept: Collection[int]) -> None:
+        names = {self.best(step).name for step in kept}
+        for path in self.folder.glob(f"{BEST}*"):
+            if path.name not in names:
+                shutil.rmtree(path)
+
+    def seal(self, path: Path, best: int = 0) -> None:
+        """Declare a checkpoint whole, and remove all others.
+
+        Args:
+            path: The checkpoint.
+            best: The step of the best weights up to there, if any are kept.
+        """
+        found = [file for file in path.iterdir() if file.name != SEAL]
+        found += self.best(best).iterdir() if best else ()
+        files = {str(file.relative_to(self.folder)): _digest(file) for file in sorted(found)}
         draft = path / f"{SEAL}.new"
         with draft.open("w", encoding="utf8") as written:
-            json.dump({"identity": self.identity, "files": files}, written)
+            json.dump({"identity": self.identity, "best": best, "files": files}, written)
             written.flush()
             os.fsync(written.fileno())
         draft.replace(path / SEAL)
         for other in self._all():
             if other != path:
                 shutil.rmtree(other)
+        self._remove_bests({best})
+        self._sealed_best = best
 
     def last(self) -> Last:
         """Find where to go on; remove what cannot be used."""
@@ -68,6 +97,8 @@ class Checkpoints:
         for path in self._all():
             fault = self._fault(path)
             if fault is None:
+                seal = json.loads((path / SEAL).read_text(encoding="utf8"))
+                self._sealed_best = seal["best"]
                 return Last(path, _step(path), faults)
             shutil.rmtree(path)
             if fault:
@@ -87,12 +118,11 @@ class Checkpoints:
             seal = json.loads((path / SEAL).read_text(encoding="utf8"))
             if seal["identity"] != self.identity:
                 return "it is of another training"
-            changed = [
-                name for name, known in seal["files"].items() if _digest(path / name) != known
-            ]
+            known = seal["files"].items()
+            changed = [name for name, digest in known if _digest(self.folder / name) != digest]
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"it cannot be read ({error})"
-        return f"{changed[0]} is damaged" if changed else None
+        return f"{changed[0].rpartition('/')[2]} is damaged" if changed else None
 
 
 class CheckpointClock(TrainerCallback):

@@ -15,12 +15,12 @@ from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.several import OneByOne, Together
 from kdsearch.distill.sources import SeveralSources
 from kdsearch.distill.supply import online, open_source
-from kdsearch.distill.trainer import train
+from kdsearch.distill.training import train
 from kdsearch.distill.views import view_columns
 from kdsearch.facts import facts_of_config
 from kdsearch.plugin import Example, Shapes, Signal, Student
 from kdsearch.plugin.signals import temperature_of
-from kdsearch.search.budget import steps_of, window
+from kdsearch.search.budget import held_out, steps_of, window
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
 from kdsearch.spec.signals import TOGETHER
 from kdsearch.spec.teachers import Combine, loss_of
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from kdsearch.distill.sources import Source
+    from kdsearch.distill.training import Trained
     from kdsearch.distill.workspace import Workspace
     from kdsearch.plugin import Loss
     from kdsearch.spec.teaching import Needs
@@ -113,8 +114,12 @@ def fit(
     folder: Path,
     needs: Mapping[str, Needs] | None = None,
     beside: Mapping[str, list[Any]] | None = None,
-) -> None:
+    judge: Callable[[int], Mapping[str, Any]] | None = None,
+) -> Trained:
     """Train a model on rows, with the signals that its terms need.
+
+    The last rows are held out where the training asks for it. They come in the order of the seed,
+    units together, so that at most one unit lies on both sides.
 
     Args:
         workspace: The run.
@@ -123,27 +128,33 @@ def fit(
         training: Its budget and optimiser.
         job: With the `seed`.
         report: Told about progress.
-        folder: Where the Trainer may write.
+        folder: For the training's own files; its curves go beside it.
         needs: By term, the teachers' signals that it reads.
         beside: What `beside` returns of the rows.
+        judge: Answers dev at a check.
     """
     source, columns = _signals(workspace, rows, needs or {}, report)
     columns |= beside or {}
     to_device(model)
-    train(
+    table, count = rows.table(**columns), len(rows.examples)
+    trained = _trained(rows, training)
+    return train(
         model,
-        rows.table(**columns),
+        table.select(range(trained)) if trained < count else table,
         Collator(
             model.config.pad_token_id or 0, source, causal=not model.config.is_encoder_decoder
         ),
         training,
-        steps=_steps(training, rows),
+        steps=budget(training, rows),
         folder=folder,
         seed=job["seed"],
         report=report,
-        groups=[example.group for example in rows.examples],
-        report_steps=evaluation_steps(training, rows),
+        groups=[example.group for example in rows.examples[:trained]],
+        report_steps=check_steps(training, rows),
         identity=_identity(job.get("settings"), training, job["seed"], rows),
+        judge=judge,
+        validation=table.select(range(trained, count)) if trained < count else None,
+        curve=folder.parent / "curves.jsonl",
     )
 
 
@@ -186,21 +197,32 @@ def _signals(
     return None, columns
 
 
-def _steps(training: Training, rows: Rows) -> int:
+def _trained(rows: Rows, training: Training) -> int:
+    """Return how many of the rows are trained on."""
+    return len(rows.examples) - held_out(training, len(rows.examples))
+
+
+def tokens_of(rows: Rows, training: Training) -> int:
+    """Return the tokens of the rows that are trained on."""
+    trained = _trained(rows, training)
+    return sum(map(len, rows.sources[:trained])) + sum(map(len, rows.targets[:trained]))
+
+
+def budget(training: Training, rows: Rows) -> int:
     """Return a budget in optimiser steps on rows."""
-    return steps_of(training, len(rows.examples), rows.tokens) or 1
+    return steps_of(training, len(rows.examples), tokens_of(rows, training)) or 1
 
 
-def evaluation_steps(training: Training, rows: Rows) -> list[int]:
-    """Return the steps at which dev is answered on the way, the end left out."""
-    count = training.evaluations
-    return [_steps(training, rows) * part // count for part in range(1, count)]
+def check_steps(training: Training, rows: Rows) -> list[int]:
+    """Return the steps at which dev is answered, the end included."""
+    count, steps = training.evaluations, budget(training, rows)
+    return sorted({max(1, steps * part // count) for part in range(1, count + 1)})
 
 
-def tokens_trained(rows: Rows, training: Training) -> float:
-    """Estimate the tokens that a training budget reads."""
-    examples = _steps(training, rows) * window(training)
-    return rows.tokens / len(rows.examples) * examples
+def tokens_trained(rows: Rows, training: Training, steps: int | None = None) -> float:
+    """Estimate the tokens that a training reads, in its whole budget or so many steps."""
+    done = budget(training, rows) if steps is None else steps
+    return tokens_of(rows, training) / _trained(rows, training) * done * window(training)
 
 
 def beside_compute(workspace: Workspace, needs: Mapping[str, Needs]) -> int:

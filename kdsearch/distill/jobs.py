@@ -29,10 +29,12 @@ from kdsearch.distill.fitting import (
     Report,
     beside,
     beside_compute,
+    budget,
     build_objective,
-    evaluation_steps,
+    check_steps,
     fit,
     to_device,
+    tokens_of,
     tokens_trained,
 )
 from kdsearch.distill.samples import Samples
@@ -117,29 +119,32 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
             **_paired(answers.scores, teacher, dev.examples, workspace.spec.match.retain),
         }
 
-    due = evaluation_steps(settings.training, rows)
-    evaluations = len(due) + 2
+    measured: dict[int, tuple[Answers, dict[str, Any]]] = {}
+
+    def judge(step: int) -> dict[str, Any]:
+        measured[step] = judged()
+        return measured[step][1]
 
     def tell(progress: Mapping[str, Any]) -> None:
-        if "note" in progress:
-            report(progress)
-            return
-        scores = judged()[1] if progress["step"] in due else {}
-        report({**progress, **scores, "sample": samples.take()})
+        report(progress if "note" in progress else {**progress, "sample": samples.take()})
 
     untrained = judged()[0]
     shares = answer_shares(domain, untrained.predictions, dev.examples)
     model = build_objective(workspace, student, settings.losses)
     more = beside(workspace, student, settings.losses, rows)
-    fit(workspace, model, rows, settings.training, job, tell, folder / "training", by_term, more)
-    answers, scores = judged()
+    training, files = settings.training, folder / "training"
+    done = fit(workspace, model, rows, training, job, tell, files, by_term, more, judge)
+    answers, scores = measured.get(done.kept) or judged()
     student.model.save_pretrained(folder / "student")
     student.tokenizer.save_pretrained(folder / "student")
     answers.write(folder / "dev.jsonl")
     facts = facts_of_folder(folder / "student")
     options = rows.option_tokens if "choices" in more else 0
     further = (options + view_tokens(more)) / rows.tokens
-    trained = tokens_trained(rows, settings.training) * (1.0 + further)
+    trained = tokens_trained(rows, training, done.step)
+    checks = sum(step <= done.step for step in check_steps(training, rows))
+    held_out = checks * (rows.tokens - tokens_of(rows, training))
+    asked = dev.tokens * (1 + checks + (done.kept not in measured))
     teacher_compute = beside_compute(workspace, by_term)
     result = {
         **scores,
@@ -147,10 +152,14 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         "untrained_answers": [list(share) for share in shares[:SHOWN_ANSWERS]],
         "settings_hash": settings_hash(settings),
         "flops": {
-            "training": 6.0 * facts.compute_parameters * trained,
-            "evaluation": 2.0 * facts.compute_parameters * dev.tokens * evaluations,
-            "teacher": 2.0 * teacher_compute * tokens_trained(rows, settings.training),
+            "training": 6.0 * facts.compute_parameters * trained * (1.0 + further),
+            "evaluation": 2.0 * facts.compute_parameters * (asked + held_out),
+            "teacher": 2.0 * teacher_compute * (trained + held_out),
         },
+        "step": done.step,
+        "total_steps": budget(training, rows),
+        "kept_step": done.kept,
+        "ended": done.reason,
         "seconds": time.monotonic() - started,
     }
     (folder / SETTINGS).write_text(json.dumps(job["settings"], indent=1), encoding="utf8")

@@ -52,8 +52,12 @@ class Divisible:
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Return a batch with its rows; without signals, if its parts will have them."""
-        collate = replace(self.collate, signals=None) if self.divided else self.collate
-        return {**collate(rows), HELD: Held(rows)}
+        batch = self.bare(rows) if self.divided else self.collate(rows)
+        return {**batch, HELD: Held(rows)}
+
+    def bare(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Return a batch without signals."""
+        return replace(self.collate, signals=None)(rows)
 
     def parts(self, batch: Batch) -> Iterator[Batch]:
         """Yield a batch in its parts, each collated when its turn comes."""

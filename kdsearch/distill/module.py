@@ -176,6 +176,33 @@ class DistillationModel(nn.Module):
             self(**batch)
         self.balance.step = -1
 
+    @torch.no_grad()
+    def mean_terms(self, batches: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+        """Return each term over batches that are not trained on, without dropout.
+
+        Args:
+            batches: On the student's device; their `window_counts` are those of all of them.
+        """
+        was_training = self.training
+        self.train(False)
+        with self.balance.aside():
+            parts = [self(**batch)["terms"] for batch in batches]
+        self.train(was_training)
+        return {name: sum(float(part[name]) for part in parts) for name in parts[0]}
+
+    def at_the_end(self, terms: Mapping[str, float]) -> float:
+        """Return the objective by the weights that terms have at the end of training.
+
+        Weights that change would let it fall or rise by themselves. Balanced terms are left out:
+        their scale follows `answer_ce`.
+
+        Args:
+            terms: The mean of each.
+        """
+        fixed = {name: weight_at(weight, 1.0) for name, weight in self.weights.items()}
+        left_out = self.balance.names
+        return sum(fixed[name] * terms[name] for name in fixed if name not in left_out)
+
 
 def _layer(said: Pass, kind: Signal, stack: str, layer: int) -> Tensor:
     """Return what one layer says in a pass."""

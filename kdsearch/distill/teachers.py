@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from kdsearch.assistants import source_folder
 from kdsearch.distill.black_box import prepare_black_box
 from kdsearch.distill.evaluate import Answers, answer, predict, write_predictions
-from kdsearch.distill.fitting import build_objective, fit, tokens_trained
+from kdsearch.distill.fitting import build_objective, check_steps, fit, tokens_trained
 from kdsearch.distill.students import count_parameters, load_student, random_model
 from kdsearch.distill.supply import provide
 from kdsearch.errors import ModelError
 from kdsearch.plugin import Student
 from kdsearch.spec.parts import ANSWER_SIGNALS
+from kdsearch.spec.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,12 +115,9 @@ def _prepare(
     model, flops = _untrained(workspace, teacher, job["seed"]), dict[str, float]()
     cut = workspace.read_all(model)
     if tuning is not None:
-        rows, folder = workspace.rows("train", model), teacher.folder
-        objective = build_objective(workspace, model, {"answer_ce": {"weight": 1.0}})
-        fit(workspace, objective, rows, tuning, job, report, teacher.root / "training")
-        model.model.save_pretrained(folder)
-        model.tokenizer.save_pretrained(folder)
-        flops["fine_tune"] = 6.0 * compute * tokens_trained(rows, tuning)
+        flops |= _fine_tune(workspace, teacher, model, job, report)
+        model.model.save_pretrained(teacher.folder)
+        model.tokenizer.save_pretrained(teacher.folder)
         model = teacher.load()
     if teacher.needs & ANSWER_SIGNALS:
         rows = workspace.rows("train", model)
@@ -127,10 +125,42 @@ def _prepare(
         write_predictions(teacher.taught_file, answered)
         flops["signals"] = 2.0 * compute * rows.tokens
     answers = answer_split(workspace, model, "dev", teacher.root)
-    flops["evaluation"] = 2.0 * compute * workspace.rows("dev", model).tokens
+    spent = 2.0 * compute * workspace.rows("dev", model).tokens
+    flops["evaluation"] = flops.get("evaluation", 0.0) + spent
     done = Prepared(count_parameters(model.model), answers.mean, len(answers.scores))
     done.flops |= flops
     return model, done, cut
+
+
+def _fine_tune(
+    workspace: Workspace,
+    teacher: OneTeacher,
+    model: Student,
+    job: Mapping[str, Any],
+    report: Report,
+) -> dict[str, float]:
+    """Train a teacher on the domain; return the FLOPs of `fine_tune` and of `evaluation`.
+
+    Dev is answered on the way only where more than one evaluation is asked for: its end is anyway.
+    """
+    compute, tuning = teacher.facts.compute_parameters, teacher.spec.fine_tune or Training()
+    rows, dev = workspace.rows("train", model), workspace.rows("dev", model)
+    checks = check_steps(tuning, rows) if tuning.evaluations > 1 else []
+    domain, metric = workspace.parts.domain, workspace.spec.match.metric
+
+    def judge(step: int) -> dict[str, Any]:
+        if not checks:
+            return {}
+        return {"score": answer(model.model, model.tokenizer, dev, domain, metric).mean}
+
+    objective = build_objective(workspace, model, {"answer_ce": {"weight": 1.0}})
+    files = teacher.root / "training"
+    done = fit(workspace, objective, rows, tuning, job, report, files, judge=judge)
+    passes = sum(step <= done.step for step in checks)
+    return {
+        "fine_tune": 6.0 * compute * tokens_trained(rows, tuning, done.step),
+        "evaluation": 2.0 * compute * dev.tokens * passes,
+    }
 
 
 def _untrained(workspace: Workspace, teacher: OneTeacher, seed: int) -> Student:

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,47 +16,27 @@ import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import Trainer
 from transformers.utils.logging import disable_progress_bar
 
-from kdsearch.distill.checkpoints import PREFIX, CheckpointClock, Checkpoints
-from kdsearch.distill.conditions import training_conditions
+from kdsearch.distill.checkpoints import PREFIX, Checkpoints
 from kdsearch.distill.memory import Divisible
 from kdsearch.distill.passes import IGNORED, source_mask
-from kdsearch.distill.sampling import GroupSampler, LengthSampler
-from kdsearch.errors import KdsearchError, SpecError
-from kdsearch.search.budget import window
-from kdsearch.spec.training import Precision, Schedule, Training
+from kdsearch.distill.progress import Means
+from kdsearch.errors import KdsearchError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from torch.utils.data import Sampler
 
     from kdsearch.distill.checkpoints import Last
-    from kdsearch.distill.data import Collator
     from kdsearch.distill.module import DistillationModel
-
-SECONDS_BETWEEN_REPORTS = 3.0
-"""A stop takes effect at a report."""
+    from kdsearch.distill.stopping import Stopping
 
 HEADS = "loss_heads.safetensors"
 PROGRESS = "progress.json"
 """In a checkpoint: what the Trainer's own state does not say."""
-
-SCHEDULES = {schedule: schedule.value for schedule in Schedule} | {
-    Schedule.CONSTANT: "constant_with_warmup"
-}
-"""The Trainer's names; its own `constant` leaves out the warm-up."""
-
-Progress = Callable[[Mapping[str, Any]], None]
-"""Called with `step`, `total_steps`, and `losses` (the mean of each since the last call) or a
-`note` of what was done beside training."""
 
 Value = TypeVar("Value")
 
@@ -78,6 +56,8 @@ class DistillationTrainer(Trainer):
         order: Sampler[int] | None = None,
         note: Callable[[str], None] = lambda said: None,
         checkpoints: Checkpoints | None = None,
+        means: Means | None = None,
+        stopping: Stopping | None = None,
         data_collator: Any = None,
         **options: Any,
     ) -> None:
@@ -86,14 +66,14 @@ class DistillationTrainer(Trainer):
         self.order = order
         self.note = note
         self.checkpoints = checkpoints
+        self.means = means or Means()
+        self.stopping = stopping
         self._window: list[dict[str, Any]] = []
         """The batches of the optimiser step under way."""
         self._begun = 0
         """How many of them have been trained on."""
-        self._window_terms: dict[str, Tensor] = {}
-        """The terms of the optimiser step under way, as far as it is."""
-        self._term_sums: dict[str, float] = {}
-        self._summed_steps = 0
+        self._window_losses: dict[str, Tensor] = {}
+        """Objective and terms of the optimiser step under way, as far as it is."""
 
     @property
     def distillation(self) -> DistillationModel:
@@ -107,14 +87,7 @@ class DistillationTrainer(Trainer):
         """Add the window's counts to each of its batches, over all devices."""
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if batches:
-            counts = {
-                "target_tokens": sum((batch["labels"] != IGNORED).sum() for batch in batches),
-                "source_tokens": sum(source_mask(batch).sum() for batch in batches),
-                "read_tokens": sum(batch["attention_mask"].sum() for batch in batches),
-                "examples": sum(torch.tensor(len(batch["labels"])) for batch in batches),
-            }
-            for name in self.distillation.views:  # on every device, in one order
-                counts |= _view_counts(name, batches)
+            counts = self._counts(batches)
             shared = {name: self._over_devices(count, device) for name, count in counts.items()}
             for batch in batches:
                 batch["window_counts"] = shared
@@ -122,6 +95,18 @@ class DistillationTrainer(Trainer):
             if self.distillation.balance.unknown:
                 self._within_memory(self._measure)
         return batches, items
+
+    def _counts(self, batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """Return what the losses of these batches, taken together, are divided by."""
+        counts = {
+            "target_tokens": sum((batch["labels"] != IGNORED).sum() for batch in batches),
+            "source_tokens": sum(source_mask(batch).sum() for batch in batches),
+            "read_tokens": sum(batch["attention_mask"].sum() for batch in batches),
+            "examples": sum(torch.tensor(len(batch["labels"])) for batch in batches),
+        }
+        for name in self.distillation.views:  # on every device, in one order
+            counts |= _view_counts(name, batches)
+        return counts
 
     def _measure(self) -> None:
         parts = (part for batch in self._window for part in self._parts(batch))
@@ -146,7 +131,7 @@ class DistillationTrainer(Trainer):
             nonlocal redo
             if redo:  # what broke off has left a part of its gradient behind
                 model.zero_grad()
-                self._window_terms = {}
+                self._window_losses = {}
                 self.distillation.balance.restart(self.state.global_step)
                 for earlier in self._window[: self._begun]:
                     self._train_on(model, earlier, num_items_in_batch)
@@ -191,8 +176,9 @@ class DistillationTrainer(Trainer):
         self.distillation.step = self.state.global_step
         self.distillation.total_steps = self.state.max_steps
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
-        for name, value in outputs["terms"].items():
-            self._window_terms[name] = self._window_terms.get(name, 0.0) + value
+        seen = {f"loss_{name}": value for name, value in outputs["terms"].items()}
+        for name, value in {**seen, "loss": loss.detach()}.items():
+            self._window_losses[name] = self._window_losses.get(name, 0.0) + value
         return (loss, outputs) if return_outputs else loss
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
@@ -206,28 +192,38 @@ class DistillationTrainer(Trainer):
         return norm
 
     def _close_window(self, norm: Any) -> None:
-        """Move the terms of a step off the device, in one transfer, and look at each."""
-        names = list(self._window_terms)
-        seen = [torch.as_tensor(value).double() for value in self._window_terms.values()]
+        """Move the losses of a step off the device, in one transfer, and look at each."""
+        names = list(self._window_losses)
+        seen = [torch.as_tensor(value).double() for value in self._window_losses.values()]
         if norm is not None and not self.args.fp16:  # whose scaler skips the steps that overflow
             names.append("")
             seen.append(torch.as_tensor(norm, device=seen[0].device).double())
-        self._window_terms = {}
-        for name, value in zip(names, torch.stack(seen).tolist(), strict=True):
+        self._window_losses = {}
+        losses = dict(zip(names, torch.stack(seen).tolist(), strict=True))
+        for name, value in losses.items():
             if not math.isfinite(value):
                 raise _not_finite(name, value, self.state.global_step + 1)
-            if name:
-                self._term_sums[name] = self._term_sums.get(name, 0.0) + value
+        losses.pop("", None)
+        self.means.add(losses)
 
-    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the mean of each term since the last log."""
-        if "loss" in logs:
-            steps = self.state.global_step - self._summed_steps
-            self._summed_steps = self.state.global_step
-            for name, total in self._term_sums.items():
-                logs[f"loss_{name}"] = total / max(1, steps)
-            self._term_sums = {}
-        super().log(logs, start_time)
+    def mean_losses(self, table: Any) -> dict[str, float]:
+        """Return the mean of each loss on rows that are not trained on, as it names them.
+
+        Args:
+            table: Has the columns of the table that is trained on.
+        """
+        size = self.data_collator.size
+        rows = [table[place] for place in range(len(table))]
+        batches = [rows[start : start + size] for start in range(0, len(rows), size)]
+        counts = self._counts([self.data_collator.bare(batch) for batch in batches])
+        on_device = (
+            self._prepare_inputs({**self.data_collator.collate(batch), "window_counts": counts})
+            for batch in batches
+        )
+        with self.compute_loss_context_manager():
+            terms = self.distillation.mean_terms(on_device)
+        named = {f"loss_{name}": value for name, value in terms.items()}
+        return {"loss": self.distillation.at_the_end(terms), **named}
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[Any] | None:
         """Return the order of rows that was given, else let the Trainer choose."""
@@ -240,7 +236,9 @@ class DistillationTrainer(Trainer):
         if last.path is not None:
             known = json.loads((last.path / PROGRESS).read_text(encoding="utf8"))
             self.data_collator.resize(known["micro_batch"])
-            self._summed_steps = last.step
+            self.means.restore(known["means"])
+            if self.stopping is not None:
+                self.stopping.restore(known["stopping"])
             self.note(f"goes on from its checkpoint at step {last.step}")
         self.train(resume_from_checkpoint=None if last.path is None else str(last.path))
 
@@ -249,9 +247,23 @@ class DistillationTrainer(Trainer):
         super()._save_checkpoint(model, trial)
         if self.checkpoints is not None and self.args.should_save:
             path = Path(self.args.output_dir or ".") / f"{PREFIX}{self.state.global_step}"
-            known = {"micro_batch": self.data_collator.size}
+            known = {"micro_batch": self.data_collator.size, "means": self.means.state()}
+            if self.stopping is not None:
+                known["stopping"] = self.stopping.state()
             (path / PROGRESS).write_text(json.dumps(known), encoding="utf8")
-            self.checkpoints.seal(path)
+            self.checkpoints.seal(path, self.stopping.kept if self.stopping else 0)
+
+    def keep(self, step: int) -> None:
+        """Keep the weights of a step as the best so far, but for the last, which stay anyway."""
+        if self.checkpoints is not None and step < self.state.max_steps:
+            self._save(str(self.checkpoints.make_best(step)))
+
+    def restore_best(self) -> None:
+        """Take back the best weights that were kept."""
+        if self.checkpoints is None or self.stopping is None:
+            return
+        if 0 < self.stopping.kept < self.state.global_step:
+            self._load_from_checkpoint(str(self.checkpoints.best(self.stopping.kept)))
 
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
@@ -295,52 +307,16 @@ def _not_finite(term: str, value: float, step: int) -> NonFiniteLossError:
             f"the gradient is {value} at step {step}, although every loss is finite",
             fix="a loss has no derivative there: lower train.learning_rate or leave losses out",
         )
+    if term == "loss":
+        return NonFiniteLossError(
+            f"the objective is {value} at step {step}, although every term is finite",
+            fix="lower the weights of its terms",
+        )
+    name = term.removeprefix("loss_")
     return NonFiniteLossError(
-        f"loss term {term} is {value} at step {step}",
-        fix=f"lower train.learning_rate, or leave out losses.{term}",
+        f"loss term {name} is {value} at step {step}",
+        fix=f"lower train.learning_rate, or leave out losses.{name}",
     )
-
-
-class _Reporter(TrainerCallback):
-    """Asks for a log at the first step, every few seconds and at given steps, and hands it on.
-
-    The first one shows that the trial is under way, and ends one that is no longer wanted.
-    """
-
-    def __init__(self, report: Progress, steps: Iterable[int]) -> None:
-        self.report = report
-        self.steps = {1, *steps}
-        self.reported = time.monotonic()
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Mark the first step, which need not be 1."""
-        self.steps.add(state.global_step + 1)
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
-    ) -> None:
-        """Ask for a log where one is due."""
-        late = time.monotonic() - self.reported > SECONDS_BETWEEN_REPORTS
-        last = state.global_step >= state.max_steps
-        control.should_log = late or last or state.global_step in self.steps
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **_: Any,
-    ) -> None:
-        """Report the loss terms of a training log."""
-        terms = {name: value for name, value in (logs or {}).items() if name.startswith("loss")}
-        if terms:
-            self.report(
-                {"step": state.global_step, "total_steps": state.max_steps, "losses": terms}
-            )
-            self.reported = time.monotonic()
 
 
 def _view_counts(name: str, batches: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -350,109 +326,3 @@ def _view_counts(name: str, batches: Sequence[Mapping[str, Any]]) -> dict[str, i
         f"{name}/target_tokens": sum(int((view["labels"] != IGNORED).sum()) for view in views),
         f"{name}/examples": sum(len(view["rows"]) for view in views),
     }
-
-
-def train(
-    model: DistillationModel,
-    table: Any,
-    collator: Collator,
-    training: Training,
-    *,
-    steps: int,
-    folder: Path,
-    seed: int,
-    report: Progress,
-    groups: Sequence[str | None] = (),
-    report_steps: Iterable[int] = (),
-    identity: str = "",
-) -> None:
-    """Train a model in place, or go on with a training that was cut off.
-
-    Args:
-        model: The student with its objective.
-        table: Rows with `input_ids`, `labels` and, with signals, `signal_row`.
-        collator: Makes batches of rows.
-        training: Optimiser, precision and order.
-        steps: The budget in optimiser steps.
-        folder: Where checkpoints are, and where the Trainer may write.
-        seed: Of the order of examples and of dropout.
-        report: Called at the first step, every few seconds, at `report_steps` and at the end, and
-            with a note where memory ran out.
-        groups: The group of each row, to draw groups equally often where that is asked for.
-        report_steps: Steps at which a report is due in any case.
-        identity: Of this training: only its own checkpoints in `folder` are used.
-
-    Raises:
-        SpecError: If precision or dropout do not suit model or device.
-        NonFiniteLossError: If a loss term or the gradient is NaN or infinite.
-        NoMemoryError: If the device has too little memory for one example.
-    """
-    precision = choose_precision(training.precision, model)
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=training.batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation,
-        max_steps=steps,
-        learning_rate=training.learning_rate,
-        lr_scheduler_type=SCHEDULES[training.schedule],
-        warmup_steps=training.warmup,
-        weight_decay=training.weight_decay,
-        max_grad_norm=training.max_grad_norm,
-        bf16=precision is Precision.BF16,
-        fp16=precision is Precision.FP16,
-        seed=seed,
-        logging_strategy="no",
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-    )
-    checkpoints = Checkpoints(folder, identity)
-    trainer = DistillationTrainer(
-        model=model,
-        args=arguments,
-        data_collator=collator,
-        train_dataset=table,
-        order=_order(training, table, groups, seed),
-        note=lambda said: report(
-            {"step": trainer.state.global_step, "total_steps": steps, "note": said}
-        ),
-        checkpoints=checkpoints,
-        callbacks=[_Reporter(report, report_steps), CheckpointClock(training.checkpoints)],
-    )
-    trainer.remove_callback(PrinterCallback)  # standard output is for data
-    last = checkpoints.last()
-    with training_conditions(model.student, training):
-        trainer.go_on(last)
-
-
-def _order(
-    training: Training, table: Any, groups: Sequence[str | None], seed: int
-) -> Sampler[int] | None:
-    """Return the order of rows that a training asks for; None for a random one."""
-    if training.balance == "group":
-        return GroupSampler(groups, seed)
-    if training.group_by_length:
-        lengths = [len(ids) for ids in table["input_ids"]]
-        return LengthSampler(lengths, window(training), seed)
-    return None
-
-
-def choose_precision(asked: Precision, model: DistillationModel) -> Precision:
-    """Resolve `auto` and refuse what the model or the device cannot do.
-
-    Raises:
-        SpecError: For fp16 with T5, whose activations overflow it, or fp16 without a GPU.
-    """
-    if asked is Precision.AUTO:
-        able = torch.cuda.is_available() and torch.cuda.is_bf16_supported()
-        return Precision.BF16 if able else Precision.FP32
-    if asked is Precision.FP16 and model.config.model_type == "t5":
-        raise SpecError("fp16 overflows in T5 models", where="train.precision", fix="use bf16")
-    if asked is Precision.FP16 and not torch.cuda.is_available():
-        raise SpecError("fp16 needs a GPU", where="train.precision", fix="use auto")
-    return asked

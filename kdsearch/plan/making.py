@@ -12,7 +12,7 @@ from kdsearch.plan.plan import Counts, Plan
 from kdsearch.plan.teachers import facts_by_place
 from kdsearch.plan.warnings import warnings_of
 from kdsearch.predictions import check_predictions
-from kdsearch.search.budget import steps_of
+from kdsearch.search.budget import held_out, steps_of
 from kdsearch.search.ledger import Opening, earlier_openings
 from kdsearch.search.tpe import require_optuna
 from kdsearch.sizes import sizes_of
@@ -117,7 +117,14 @@ def _check_training(plan: Plan) -> None:
             raise SpecError(
                 "fp16 overflows in T5 models", where=f"{where}.precision", fix="use bf16"
             )
-        steps = steps_of(training, plan.counts.train)
+        items = plan.counts.train
+        if items is not None and items <= held_out(training, items):
+            raise SpecError(
+                f"nothing is left to train on: train has {items:,} examples",
+                where=f"{where}.validation",
+                fix="hold out fewer",
+            )
+        steps = steps_of(training, items)
         if steps is not None and 1.0 <= training.warmup >= steps:
             raise SpecError(
                 f"the warm-up of {training.warmup:.0f} steps does not end in a budget of {steps:,}",

@@ -27,7 +27,7 @@ from kdsearch.events import (
 from kdsearch.report import audits, numbers, rows
 from kdsearch.report.ablations import ablation_text
 from kdsearch.report.state import trial_name
-from kdsearch.report.trials import settings_text, stop_text
+from kdsearch.report.trials import end_text, settings_text, stop_text
 from kdsearch.search.evidence import Answers, weigh
 from kdsearch.search.sentences import against_teacher
 from kdsearch.search.summary import ablation_json
@@ -168,6 +168,8 @@ def _progress(event: TrialProgress) -> str:
     text = f"{trial_name(event)}  step {event.step}/{event.total_steps}"
     if event.losses:
         text += f"  loss {event.losses.get('loss', sum(event.losses.values())):.3g}"
+    if event.validation:
+        text += f"  validation {event.validation['loss']:.3g}"
     text = text if event.score is None else f"{text}  dev {numbers.score(event.score)}"
     return text + (f"\n       {_sample(event.sample)}" if event.sample else "")
 
@@ -186,7 +188,9 @@ def _trial_finished(event: TrialFinished, state: RunState) -> str:
     rules = state.plan.rules
     if rules is not None and rules.retain is None:
         text += f", {against_teacher(weigh(answers, rules).difference)}"
-    return f"{text}  [{numbers.percent(state.share_of_grid)} of the grid so far]"
+    text += f"  [{numbers.percent(state.share_of_grid)} of the grid so far]"
+    ended = end_text(event)
+    return f"{text}\n       {ended}" if ended else text
 
 
 def _confirm_tested(event: ConfirmTested) -> str:

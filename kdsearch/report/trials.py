@@ -60,6 +60,7 @@ def trial_rows(records: Iterable[Record]) -> list[TrialRow]:
                     dev=event.score,
                     difference=(event.student_only - event.teacher_only) / event.items,
                     seconds=event.seconds,
+                    note=end_text(event),
                 )
             case TrialStopped():
                 note = f"at step {event.step}: {stop_text(event.reason)}"
@@ -107,6 +108,16 @@ def settings_text(settings: Mapping[str, Any]) -> str:
         f"{path.removeprefix('train.').removeprefix('losses.')} {_value(value)}"
         for path, value in settings.items()
     )
+
+
+def end_text(event: TrialFinished) -> str:
+    """Say where and why a trial ended before its budget, and which weights it kept."""
+    told = []
+    if event.ended:
+        told.append(f"ended at step {event.step} of {event.total_steps}: {event.ended}")
+    if event.kept_step < event.step:
+        told.append(f"kept the weights of step {event.kept_step}")
+    return "; ".join(told)
 
 
 def stop_text(reason: str) -> str:

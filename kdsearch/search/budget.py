@@ -20,8 +20,8 @@ def steps_of(training: Training, items: int | None, tokens: int | None = None) -
 
     Args:
         training: Names the budget.
-        items: Examples that are trained on.
-        tokens: Of all these examples, prompt and answer, without padding.
+        items: Examples of train, of which it may hold some out.
+        tokens: Of all that are trained on, prompt and answer, without padding.
     """
     if training.max_steps is not None:
         return training.max_steps
@@ -30,7 +30,16 @@ def steps_of(training: Training, items: int | None, tokens: int | None = None) -
         epochs = training.tokens / tokens
     if epochs is None or items is None:
         return None
-    return math.ceil(epochs * steps_per_epoch(training, items) - 1e-9)
+    trained = max(1, items - held_out(training, items))
+    return math.ceil(epochs * steps_per_epoch(training, trained) - 1e-9)
+
+
+def held_out(training: Training, items: int) -> int:
+    """Return how many examples of train are kept from training, to measure losses on."""
+    asked = training.validation
+    if asked is None:
+        return 0
+    return int(asked) if asked >= 1.0 else max(1, round(asked * items))
 
 
 def steps_per_epoch(training: Training, items: int) -> int:

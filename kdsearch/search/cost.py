@@ -129,6 +129,6 @@ class Ledger:
         self._beside[trial] = event.flops.get("teacher", 0.0)
         planned = self.trial_flops.get(self._sizes[trial], 0.0)
         if isinstance(event, TrialFinished):
-            self._share_done[trial] = 1.0
+            self._share_done[trial] = event.step / event.total_steps if event.total_steps else 1.0
         elif trial not in self._share_done and planned:
             self._share_done[trial] = min(1.0, event.flops.get("training", 0.0) / planned)

@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 Sink = Callable[[Record], None]
 """Shown every record after the journal has it."""
 
+TOLD = (
+    *("score", "student_only", "teacher_only", "items", "paired", "flops", "untrained_score"),
+    *("untrained_answers", "seconds", "step", "total_steps", "kept_step", "ended"),
+)
+"""What a finished trial's event takes over from its worker's result."""
+
 TEACHER = "teacher"
 """The id of the teacher's job."""
 
@@ -327,15 +333,7 @@ class Director:
             index=job.index,
             seed=job.seed,
             config=self._configuration(job),
-            score=result["score"],
-            student_only=result["student_only"],
-            teacher_only=result["teacher_only"],
-            items=result["items"],
-            flops=result["flops"],
-            paired=result.get("paired"),
-            untrained_score=result["untrained_score"],
-            untrained_answers=result.get("untrained_answers", []),
-            seconds=result["seconds"],
+            **{name: result[name] for name in TOLD if name in result},
         )
 
     def _configuration(self, job: Train) -> Mapping[str, Any]:

@@ -17,6 +17,10 @@ DEFAULT_STEPS = 1000
 """The budget of a spec that gives none."""
 
 
+DEFAULT_VALIDATION = 0.05
+"""The share of train that early stopping on losses holds out."""
+
+
 class Precision(StrEnum):
     """The number format of training."""
 
@@ -41,6 +45,12 @@ def _warmup(value: float) -> float:
     return value
 
 
+def _held_out(value: float | None) -> float | None:
+    if value is not None and value >= 1.0 and value != int(value):
+        raise ValueError(f"a share of the examples below 1, or a count, not {value}")
+    return value
+
+
 def _consistent(training: Any) -> Any:
     """Let exactly one budget and one order stand; no budget means the default."""
     given = [key for key in BUDGETS if getattr(training, key) is not None]
@@ -51,6 +61,11 @@ def _consistent(training: Any) -> Any:
         )
     if not given:
         object.__setattr__(training, "max_steps", DEFAULT_STEPS)
+    stopping = training.early_stopping
+    if stopping is not None and training.evaluations == 1:
+        raise ValueError("early_stopping looks at dev or losses on the way: raise evaluations")
+    if stopping is not None and stopping.on != "metric" and training.validation is None:
+        object.__setattr__(training, "validation", DEFAULT_VALIDATION)
     if training.group_by_length and training.balance == "group":
         raise ValueError("group_by_length and balance: group both order the examples: give one")
     return training
@@ -63,6 +78,20 @@ class CheckpointTimes(Strict):
     """Minutes from one checkpoint to the next; null for none by time."""
     steps: int | None = Field(default=None, gt=0)
     """Besides, optimiser steps from one checkpoint to the next."""
+
+
+class EarlyStopping(Strict):
+    """When a training ends before its budget; its best weights are kept in any case."""
+
+    on: Literal["metric", "loss", "both"] = "metric"
+    """`metric`: the domain's on dev has not risen. `loss`: the loss on held-out examples
+    (`train.validation`) has turned away from the training loss: it has not fallen although that
+    has. `both`: whichever is first. Kept are the weights of the best metric, under `loss` those of
+    the lowest validation loss."""
+    patience: int = Field(default=3, gt=0)
+    """Checks (`train.evaluations`) for which that must hold."""
+    min_delta: float = Field(default=0.0, ge=0.0)
+    """How much better than the best a check must be to count."""
 
 
 class Training(Strict):
@@ -99,7 +128,12 @@ class Training(Strict):
     group_by_length: bool = False
     """Batch examples of about one length: less padding, a less random order."""
     evaluations: int = Field(default=1, gt=0)
-    """How often dev is answered on the way, the end included."""
+    """Checks: how often dev is answered on the way, the end included."""
+    validation: Annotated[float | None, AfterValidator(_held_out)] = Field(default=None, gt=0.0)
+    """Examples of train to hold out, a share below 1 or a count, whose losses are measured at each
+    check. 0.05 where early stopping looks at them, else none."""
+    early_stopping: EarlyStopping | None = None
+    """End a training that gets no better, and keep its best weights."""
     checkpoints: CheckpointTimes = CheckpointTimes()
     """When an unfinished training is kept on disk: after a worker's death, or by `kdsearch resume`,
     it continues from the last checkpoint, exactly as it would have gone on."""

@@ -17,7 +17,7 @@ from torch import Tensor
 from kdsearch.distill.data import Collator, Rows
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.sources import OnlineSignals
-from kdsearch.distill.trainer import train
+from kdsearch.distill.training import train
 from kdsearch.facts import facts_of_config
 from kdsearch.plugin import Example, ModelFacts, Shapes, SignalRequest
 from kdsearch.plugin.builtin import kdsearch_losses

@@ -11,7 +11,8 @@ import torch
 from kdsearch.distill.data import Collator
 from kdsearch.distill.losses import AnswerCe
 from kdsearch.distill.module import DistillationModel, Term
-from kdsearch.distill.trainer import DistillationTrainer, train
+from kdsearch.distill.trainer import DistillationTrainer
+from kdsearch.distill.training import train
 from kdsearch.plugin import LossInputs, Shapes
 from kdsearch.plugin.builtin import AnswerCeConfig
 from kdsearch.spec.training import Training

@@ -13,7 +13,7 @@ from kdsearch.distill.checkpoints import SEAL, Checkpoints
 from kdsearch.distill.data import Collator
 from kdsearch.distill.losses import AnswerCe
 from kdsearch.distill.module import DistillationModel, Term
-from kdsearch.distill.trainer import train
+from kdsearch.distill.training import train
 from kdsearch.plugin import LossInputs, Shapes, Signal
 from kdsearch.plugin.builtin import AnswerCeConfig
 from kdsearch.spec.training import Training
@@ -21,6 +21,10 @@ from kdsearch.spec.training import Training
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+
+SCORES = {3: 0.2, 5: 0.4, 11: 0.3}
+"""What dev is answered by at some steps; nothing else is right."""
 
 
 class Killed(BaseException):
@@ -74,6 +78,7 @@ def fit(tiny: Any, rows: Any, tmp_path: Path) -> Callable[..., Any]:
             groups=[example.group for example in rows.examples],
             report_steps=range(1, 18),
             identity=identity,
+            judge=lambda step: {"score": SCORES.get(step, 0.0)},
         )
         return torch.cat([each.flatten() for each in student.state_dict().values()]), told
 
@@ -163,9 +168,27 @@ def test_checkpoints_by_time_are_as_far_apart_as_asked(
     watch = SimpleNamespace(monotonic=lambda: next(clock))
     monkeypatch.setattr("kdsearch.distill.checkpoints.time", watch)
     sealed: list[str] = []
-    monkeypatch.setattr(Checkpoints, "seal", lambda self, path: sealed.append(path.name))
+    monkeypatch.setattr(Checkpoints, "seal", lambda self, path, best: sealed.append(path.name))
     fit(max_steps=8, checkpoints={"minutes": 1})
     assert sealed == ["checkpoint-3", "checkpoint-6"]
+
+
+@pytest.mark.parametrize("killed", [4, 8, 10])
+def test_the_best_weights_outlive_a_worker(
+    fit: Callable[..., Any], tmp_path: Path, killed: int
+) -> None:
+    flat = {"schedule": "constant", "warmup": 2}  # the same steps, however many are to come
+    asked = {**flat, "early_stopping": {"patience": 6}, "evaluations": 17}
+    best, _ = fit("best", max_steps=5, **flat)
+    with pytest.raises(Killed):
+        fit(killed=killed, checkpoints={"steps": 2}, **asked)
+    kept, told = fit(**asked)
+    assert torch.equal(best, kept)
+    assert told[-1]["step"] == 11
+    assert told[-1]["score"] == 0.4  # of the weights that it keeps
+    left = {path.name for path in (tmp_path / "training").glob("best-*")}
+    assert "best-5" in left
+    assert len(left) <= 2  # the other belongs to the checkpoint
 
 
 def test_smaller_passes_are_kept(fit: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

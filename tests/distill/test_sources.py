@@ -11,7 +11,7 @@ from kdsearch.distill.data import Collator, Rows, encode
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.sources import CachedSignals, OnlineSignals
-from kdsearch.distill.trainer import train
+from kdsearch.distill.training import train
 from kdsearch.plugin import LayerSignal, Shapes, Signal, SignalRequest
 from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
 from kdsearch.spec.models import PromptFormat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,17 +15,12 @@ from kdsearch.distill.memory import NoMemoryError
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.sampling import GroupSampler, LengthSampler
 from kdsearch.distill.sources import CachedSignals
-from kdsearch.distill.trainer import (
-    DistillationTrainer,
-    NonFiniteLossError,
-    _order,
-    choose_precision,
-    train,
-)
+from kdsearch.distill.trainer import DistillationTrainer, NonFiniteLossError
+from kdsearch.distill.training import _order, choose_precision, train
 from kdsearch.errors import SpecError
 from kdsearch.plugin import LayerSignal, LossInputs, Shapes, Signal, SignalRequest
 from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
-from kdsearch.search.budget import steps_of
+from kdsearch.search.budget import held_out, steps_of
 from kdsearch.spec.training import Precision, Training
 
 if TYPE_CHECKING:
@@ -72,19 +68,22 @@ def fit(
         else:
             told.append((progress["step"], progress["total_steps"], progress["losses"]))
 
-    table = rows.table(**store.columns(rows))
     training = Training(**{"learning_rate": 1e-2, "batch_size": 8, "max_steps": 3, **budget})
+    table, held = rows.table(**store.columns(rows)), held_out(training, len(rows.examples))
     train(
         model,
-        table,
+        table.select(range(len(table) - held)),
         Collator(0, store),
         training,
         steps=steps_of(training, len(table), rows.tokens) or 1,
         folder=folder,
         seed=0,
         report=report,
-        groups=[example.group for example in rows.examples],
+        groups=[example.group for example in rows.examples[: len(table) - held]],
         report_steps=report_steps,
+        judge=lambda step: {"score": 1.0 / step},
+        validation=table.select(range(len(table) - held, len(table))) if held else None,
+        curve=folder / "curves.jsonl",
     )
     return told
 
@@ -168,6 +167,8 @@ def test_every_training_value_changes_the_student(
         {"dropout": 0.1},
         {"balance": "group"},
         {"precision": "bf16"},
+        {"validation": 0.2},
+        {"early_stopping": {"patience": 1}, "evaluations": 5},
     ]
     for change in changes:
         assert not torch.equal(usual, trained(**change)), change
@@ -177,7 +178,7 @@ def test_every_training_value_changes_the_student(
         "gradient_checkpointing",
         "group_by_length",  # rows of one length have one order; see below
     }
-    assert tried == set(Training.model_fields) - {"evaluations", "checkpoints"}
+    assert tried == set(Training.model_fields) - {"checkpoints"}
 
 
 def test_rows_are_ordered_as_asked_for(rows: Any) -> None:
@@ -289,6 +290,66 @@ def test_without_memory_for_one_example_training_says_what_would_help(
     with pytest.raises(NoMemoryError, match=r"step 2 with one example.*gradient_checkpointing"):
         fit(model, rows, store, tmp_path, notes=notes, batch_size=4)
     assert len(notes) == 2
+
+
+def curve(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "curves.jsonl").read_text().splitlines()]
+
+
+def test_losses_of_held_out_examples_are_those_that_training_would_have(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path
+) -> None:
+    fit(objective(tiny), rows, store, tmp_path, validation=60, batch_size=9, learning_rate=1e-30)
+    first = curve(tmp_path)[0]
+    other = objective(tiny)
+    held = rows.table(**store.columns(rows)).select(range(40, 100))
+    batch = {**Collator(0, store)(list(held)), "window_counts": counts(held)}
+    terms = other.train(False)(**batch)["terms"]
+    for name, value in terms.items():
+        assert first["validation"][f"loss_{name}"] == pytest.approx(float(value), rel=1e-5)
+    assert first["validation"]["loss"] == pytest.approx(first["losses"]["loss"], rel=0.1)
+
+
+def counts(table: Any) -> dict[str, int]:
+    return {
+        "target_tokens": sum(map(len, table["labels"])),
+        "source_tokens": sum(map(len, table["input_ids"])),
+        "examples": len(table),
+    }
+
+
+def test_checks_do_not_change_what_is_trained(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path
+) -> None:
+    models = [objective(tiny, balanced=True) for _ in range(2)]
+    for model, steps in zip(models, (range(0), range(1, 9)), strict=True):
+        fit(model, rows, store, tmp_path, steps, validation=20, max_steps=8, dropout=0.1)
+    pairs = zip(models[0].parameters(), models[1].parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_weights_that_change_do_not_make_the_validation_loss_fall(tiny: Any) -> None:
+    falls = {"from": 1.0, "to": 0.5, "over": 0.5, "shape": "linear"}
+    weights: dict[str, Any] = {
+        "answer_ce": (1.0, False),
+        "other": (falls, False),
+        "scaled": (5.0, True),
+    }
+    terms = {name: Term(torch.nn.Identity(), *each) for name, each in weights.items()}
+    model = DistillationModel(tiny(8).model, terms)
+    assert model.at_the_end({"answer_ce": 2.0, "other": 10.0, "scaled": 9.0}) == 7.0
+
+
+def test_a_curve_has_what_was_measured(tiny: Any, rows: Any, store: Any, tmp_path: Path) -> None:
+    fit(objective(tiny), rows, store, tmp_path, range(5, 31, 5), validation=20, max_steps=30)
+    points = curve(tmp_path)
+    assert [point["step"] for point in points] == list(range(1, 31))
+    names = {"loss", "loss_answer_ce", "loss_soft_labels", "loss_hidden_mse", "loss_source_mse"}
+    assert all(set(point["losses"]) == names for point in points)
+    checks = [point["step"] for point in points if set(point.get("validation", ())) == names]
+    assert checks == [5, 10, 15, 20, 25, 30]
+    assert points[4]["score"] == 0.2
+    assert points[0]["learning_rate"] < points[2]["learning_rate"]
 
 
 class Late(torch.nn.Module):

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from rich.console import Console
 
 from kdsearch.events import TrialFinished
+from kdsearch.report.messages import message
+from kdsearch.report.state import RunState
 from kdsearch.report.trials import settings_text, trial_rows, trials_table
 
 if TYPE_CHECKING:
@@ -50,6 +52,24 @@ def test_the_habit_before_training_is_told(records: list[Record]) -> None:
 def test_other_endings_say_why(records: list[Record], trial: str, status: str, note: str) -> None:
     row = next(row for row in trial_rows(records) if row.trial == trial)
     assert (row.status, row.note) == (status, note)
+
+
+@pytest.mark.parametrize(
+    ("ended", "kept", "told"),
+    [
+        ("", 90, ""),
+        ("", 60, "kept the weights of step 60"),
+        ("dev is flat", 60, "ended at step 90 of 100: dev is flat; kept the weights of step 60"),
+    ],
+)
+def test_a_trial_that_stopped_early_says_so(
+    records: list[Record], ended: str, kept: int, told: str
+) -> None:
+    last = next(r for r in records if isinstance(r.event, TrialFinished))
+    steps: dict[str, Any] = {"step": 90, "total_steps": 100, "kept_step": kept, "ended": ended}
+    event = replace(cast("TrialFinished", last.event), **steps)
+    assert trial_rows([replace(last, event=event)])[0].note == told
+    assert (message(event, RunState()) or "").partition("\n       ")[2] == told
 
 
 def test_a_trial_at_work_is_running(records: list[Record]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdsearch.search.budget import planned_tokens, steps_of, steps_per_epoch
+from kdsearch.search.budget import held_out, planned_tokens, steps_of, steps_per_epoch
 from kdsearch.spec.training import Training
 
 sizes = st.integers(1, 50)
@@ -45,3 +45,11 @@ def test_a_budget_that_counts_the_unknown_is_unknown() -> None:
 def test_no_budget_is_a_thousand_steps() -> None:
     assert steps_of(Training(), None) == 1000
     assert steps_per_epoch(Training(batch_size=8), 9) == 2
+
+
+def test_what_is_held_out_is_not_trained_on() -> None:
+    assert held_out(Training(), 100) == 0
+    assert held_out(Training(validation=0.25), 100) == 25
+    assert held_out(Training(validation=40), 100) == 40
+    assert steps_of(Training(batch_size=10, epochs=2, validation=40), 100) == 12
+    assert steps_of(Training(batch_size=10, tokens=600, validation=40), 100, 300) == 12

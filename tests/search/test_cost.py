@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,6 +62,11 @@ def test_an_ended_trial_counts_for_the_steps_it_did(ledger: Ledger) -> None:
     totals = ledger.totals()
     assert totals.share_of_grid == pytest.approx((200 * 0.3 + 25) / 900)
     assert totals.training == pytest.approx(85.0)
+
+
+def test_a_trial_that_stopped_early_counts_for_the_steps_it_did(ledger: Ledger) -> None:
+    ledger.apply(replace(finished("A-c0-s0", 40.0), step=40, total_steps=100, kept_step=20))
+    assert ledger.totals().share_of_grid == pytest.approx(40 / 900)
 
 
 def test_a_running_trial_counts_and_a_resumed_one_counts_once(ledger: Ledger) -> None:

@@ -26,6 +26,12 @@ if TYPE_CHECKING:
         (["train.balance=group", "train.group_by_length=true"], r"train: .* give one"),
         (["train.checkpoints.every=5"], r"unknown key 'every' in train.checkpoints"),
         (["train.checkpoints.steps=0"], r"train.checkpoints.steps: should be greater than 0"),
+        (["train.early_stopping={patience: 2}"], r"train: early_stopping looks at .* evaluations"),
+        (["train.early_stopping={on: dev}", "train.evaluations=4"], r"unknown value 'dev'.*metric"),
+        (
+            ["train.validation=1.5"],
+            r"train.validation: a share of the examples below 1, or a count",
+        ),
         (["teachers.0.fine_tune.epochs=1"], r"fine_tune: give exactly one"),
     ],
 )
@@ -48,6 +54,15 @@ def test_a_budget_may_be_searched_and_written(
     file = tmp_path / "spec.yaml"
     file.write_text(write_spec(spec))
     assert load_spec(file, toy_host) == spec
+
+
+def test_early_stopping_on_losses_holds_examples_out(toy_spec: Path, toy_host: Host) -> None:
+    def held(on: str, *settings: str) -> float | None:
+        stopping = [f"train.early_stopping={{on: {on}}}", "train.evaluations=4", *settings]
+        spec = load_spec(toy_spec, toy_host, stopping)
+        return spec.stage.resolve({"train.learning_rate": 1e-3} | DRAWN).training.validation
+
+    assert [held("metric"), held("loss"), held("both", "train.validation=40")] == [None, 0.05, 40]
 
 
 DRAWN = {"losses.soft_labels.weight": 1.0, "losses.soft_labels.temperature": 1}
