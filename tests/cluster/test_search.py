@@ -165,13 +165,14 @@ def test_a_killed_worker_is_replaced_and_a_terminated_search_says_how_to_go_on(
     options = [*with_loss(plugin, "deadly", *DEATH), "--run-dir", folder]
     options += ["--set", "train.checkpoints.steps=20"]
     driver = begin(*search, *options)
-    told = []
+    told, resumed = [], "-"
     for line in driver.stderr:
         told.append(line)
-        if "c0-s0  finished in " in line:
+        if "goes on from its checkpoint at step 40" in line:
+            resumed = line.split()[1]
+        if f"{resumed}  finished in " in line:
             break
     assert plugin.with_suffix(".seen").exists(), "".join(told)
-    [resumed] = [line.split()[1] for line in told if "goes on from its checkpoint" in line]
     one, two = (
         (root / "trials" / resumed / "student" / "model.safetensors").read_bytes()
         for root in (folder, whole[0])
