@@ -27,6 +27,8 @@ from kdsearch.plugin.api import (
 from kdsearch.plugin.choices import ChoiceOptions, LabelOptions
 from kdsearch.plugin.domains import ChoiceDomain, LabelDomain, NumberDomain, TextDomain
 from kdsearch.plugin.hookspecs import hookimpl
+from kdsearch.plugin.layers import LayerPair, layer_pairs
+from kdsearch.plugin.named import NamedLoss
 from kdsearch.plugin.reading import DataOptions, Row
 from kdsearch.plugin.signals import LayerSignal, SignalRequest
 from kdsearch.plugin.views import View
@@ -42,10 +44,12 @@ __all__ = [
     "LabelDomain",
     "LabelOptions",
     "Ladder",
+    "LayerPair",
     "LayerSignal",
     "Loss",
     "LossInputs",
     "ModelFacts",
+    "NamedLoss",
     "NumberDomain",
     "Options",
     "Prediction",
@@ -66,4 +70,5 @@ __all__ = [
     "View",
     "ViewInputs",
     "hookimpl",
+    "layer_pairs",
 ]

@@ -6,23 +6,21 @@ listing and validating never import torch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from kdsearch.plugin.api import API, Ladder, Loss, Options, Shapes, Signal
+from kdsearch.plugin.api import API, Ladder, Loss, Options, Signal
 from kdsearch.plugin.attention import AttentionRelationsConfig, check_stack
 from kdsearch.plugin.cuts import DepthLadder, PruneLadder
 from kdsearch.plugin.hookspecs import hookimpl
-from kdsearch.plugin.ladders import PretrainedLadder, ScratchLadder, resolve
+from kdsearch.plugin.ladders import PretrainedLadder, ScratchLadder
 from kdsearch.plugin.layers import LayerChoice, layer_pairs
+from kdsearch.plugin.named import NamedLoss
 from kdsearch.plugin.rereading import AntiShortcutConfig, RationaleConfig
 from kdsearch.plugin.signals import LayerSignal, SignalRequest
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from kdsearch.facts import ModelFacts
 
 KDSEARCH_API = API
@@ -97,22 +95,6 @@ class ChoiceScoresConfig(Options):
 
     temperature: float = Field(default=1.0, gt=0.0)
     """Softens both distributions; value and gradient are scaled by its square."""
-
-
-@dataclass(frozen=True)
-class NamedLoss:
-    """A loss term whose module is imported when it is built."""
-
-    name: str
-    version: str
-    Config: type[BaseModel]
-    needs: frozenset[Signal]
-    implementation: str
-
-    def build(self, config: Any, shapes: Shapes) -> nn.Module:
-        """Import the implementation and build it."""
-        module: nn.Module = resolve(self.implementation)(config, shapes)
-        return module
 
 
 @hookimpl

@@ -20,7 +20,7 @@ from kdsearch.distill.sources import OnlineSignals
 from kdsearch.distill.training import train
 from kdsearch.facts import facts_of_config
 from kdsearch.plugin import Example, ModelFacts, Shapes, SignalRequest
-from kdsearch.plugin.builtin import kdsearch_losses
+from kdsearch.plugin.host import Host
 from kdsearch.spec.cache import Cache
 from kdsearch.spec.models import DomainChoice, Stage
 from kdsearch.spec.objective import LossTerm
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from kdsearch.distill.sources import Source
     from kdsearch.plugin import Loss
 
-LOSSES: Mapping[str, Loss] = {loss.name: loss for loss in kdsearch_losses()}
+LOSSES: Mapping[str, Loss] = {name: offer.item for name, offer in Host().losses.items()}
 
 SPLITS = [(6, 1), (3, 2), (1, 6)]
 """Batch size and accumulation: all rows padded to the longest, halves, and none padded."""

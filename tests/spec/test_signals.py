@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kdsearch.facts import facts_of_config
-from kdsearch.plugin import LayerSignal, ModelFacts, Options, Signal, SignalRequest
-from kdsearch.plugin.builtin import NamedLoss, kdsearch_losses
+from kdsearch.plugin import LayerSignal, ModelFacts, NamedLoss, Options, Signal, SignalRequest
+from kdsearch.plugin.builtin import kdsearch_losses
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.spec.cache import Cache, CacheMode, StateType
 from kdsearch.spec.models import DomainChoice, Stage
