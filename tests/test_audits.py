@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 
 from kdsearch.cli import main
+from kdsearch.distill.audit import Audit
+from kdsearch.distill.data import Rows
+from kdsearch.distill.evaluate import Answers
 from kdsearch.events import ModelAudited, TrialProgress
 from kdsearch.local import run_locally
-from kdsearch.plugin import Example
+from kdsearch.plugin import Answer, Example, Prediction, Student
 from kdsearch.plugin.host import Host
 from kdsearch.plugin.views import permuted
 from kdsearch.report.messages import message
 from kdsearch.report.state import RunState
 from kdsearch.run import run
+from kdsearch.search.audits import audit_figures, shortcuts_of, takes_shortcut
 from kdsearch.search.journal import read
 from kdsearch.spec.loading import load_spec
 
@@ -90,7 +95,60 @@ def test_an_answer_by_place_is_a_shortcut(placed: Path) -> None:
         assert audit["shortcut"]
     assert summary["sizes"][0]["shortcut"]
     assert summary["outcome"] == "match"
-    assert any("small takes a shortcut" in line for line in summary["warnings"])
+    assert [line for line in summary["warnings"] if line.startswith("small")] == [
+        "small takes a shortcut on dev: it fails once the options change places (its score falls "
+        "from 1.000 to 0.000)",
+        "small takes a shortcut on dev: it answers by place (permuted, 100% of its answers keep "
+        "their place and 0% the option)",
+    ]
+
+
+LEARNED = ["fails once the options change places", "answers by place"]
+
+
+@pytest.mark.parametrize(
+    ("choose", "shortcuts"),
+    [
+        (lambda example: 0, ["answers by place", "gives one answer"]),
+        (lambda example: int(example.id) % 3 if int(example.id) > 60 else 0, LEARNED),
+        (lambda example: (example.answer + (int(example.id) % 10 > 6)) % 3, []),
+        (lambda example: example.choices.index(min(example.choices)), []),
+    ],
+    ids=["most frequent option", "learned places", "reads", "by the wording"],
+)
+def test_constructed_students_are_found_out(
+    choose: Any, shortcuts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On questions whose answer stands in each place equally often, by their number."""
+    examples = [
+        Example(str(at), f"{at}?", at % 3, choices=(f"c{at}", f"a{at}", f"b{at}"))
+        for at in range(300)
+    ]
+
+    def constructed(model: Any, tokenizer: Any, rows: Rows, domain: Any, metric: str) -> Answers:
+        places = [choose(example) for example in rows.examples]
+        pairs = list(zip(rows.examples, places, strict=True))
+        given = [Prediction(each.id, each.choices[place], place) for each, place in pairs]
+        return Answers(given, [float(each.answer == place) for each, place in pairs])
+
+    domain = SimpleNamespace(answer=Answer.CHOICE, aggregates=())
+    match = SimpleNamespace(margin=0.05, retain=None, confidence=0.95, metric="accuracy")
+    workspace: Any = SimpleNamespace(
+        parts=SimpleNamespace(domain=domain),
+        assigned=SimpleNamespace(dev=examples),
+        spec=SimpleNamespace(match=match),
+        encoded=lambda asked, reader: Rows(asked, [[3]] * 300, [[4]] * 300, [], 0, []),
+    )
+    monkeypatch.setattr("kdsearch.distill.audit.answer", constructed)
+    asked = constructed(None, None, workspace.encoded(examples, None), domain, "accuracy")
+    asked.write(tmp_path / "dev.jsonl")
+    reader: Any = Student(None, SimpleNamespace(eos_token_id=1))
+    found = Audit(workspace, tmp_path, reader).shortcuts()
+    assert shortcuts_of(found) == shortcuts
+    assert takes_shortcut(ModelAudited(**found)) is bool(shortcuts)
+    figures = audit_figures({None: ModelAudited(**found)})
+    assert figures is not None
+    assert figures["teacher"]["shortcuts"] == shortcuts
 
 
 def test_an_audit_asks_dev_alone_and_counts_what_it_costs(placed: Path) -> None:
@@ -113,7 +171,8 @@ def test_errors_are_shown_by_group(placed: Path) -> None:
     shown = kd("--errors")
     assert shown.exit_code == 0
     said = " ".join(shown.stdout.split())
-    assert "shortcut: on dev its score falls by more than a match may lose" in said
+    assert "shortcut: on dev it answers by place or almost always alike, or its score" in said
+    assert "fails once the options change places; answers by place" in said
     assert "option 2 100%, gold 100%" in said
     [found] = json.loads(kd("--errors", "--group", "g1", "--json").stdout)
     assert found["errors"]["small"]["both_right"] == 60

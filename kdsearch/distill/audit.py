@@ -19,12 +19,13 @@ from kdsearch.search.mistakes import Answered, contrast, telling
 from kdsearch.search.rules import Rules
 from kdsearch.search.shortcuts import (
     SHOWN_ANSWERS,
+    Kept,
     Share,
     blanked_figures,
     histogram,
     permuted_figures,
 )
-from kdsearch.splits import units_of
+from kdsearch.splits import independent, units_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,13 +126,14 @@ class Audit:
         """Ask with every option in another place."""
         turned = [permuted(example) for example in self.examples]
         answers = self._asked(turned, "permuted")
-        same = [
-            given.text == before.text
-            for given, before in zip(answers.predictions, self.answers.predictions, strict=True)
-        ]
+        pairs = list(zip(answers.predictions, self.answers.predictions, strict=True))
+        alone = [pairs[place] for place in independent(self.examples)]
+        kept = Kept(
+            [given.text == before.text for given, before in alone],
+            [given.choice == before.choice is not None for given, before in alone],
+        )
         units = [self.units[example.id] for example in self.examples] if self.units else None
-        scores = answers.scores, self.answers.scores
-        return permuted_figures(*scores, sum(same) / len(same), self.rules, units)
+        return permuted_figures(answers.scores, self.answers.scores, kept, self.rules, units)
 
     def _blanked(self) -> dict[str, Any]:
         """Ask without the question."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.errors import DataError
 from kdsearch.report import numbers
+from kdsearch.search.audits import shortcuts_of
 from kdsearch.search.mistakes import Mistake
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ class AuditRow(NamedTuple):
     """With itself, once the options are permuted."""
     blanked: float | None
     aggregates: str
+    shortcuts: str
+    """The shortcuts that it takes."""
     note: str
 
 
@@ -86,7 +89,7 @@ def audit_text(event: ModelAudited) -> str:
         told.append(f"options permuted {numbers.score(row.permuted)} ({agreed} answered alike)")
     if row.blanked is not None:
         told.append(f"question blanked {numbers.score(row.blanked)}")
-    return ", ".join(told + ([row.note] if row.note == "shortcut" else []))
+    return ", ".join(told + ([f"shortcut: {row.shortcuts}"] if row.shortcuts else []))
 
 
 def audit_rows(summary: Mapping[str, Any]) -> list[AuditRow]:
@@ -201,7 +204,6 @@ def _audit_row(name: str, figures: Mapping[str, Any]) -> AuditRow:
     if top:
         given, gold = (numbers.percent(top[key]) for key in ("share", "gold_share"))
         often = f"{top['answer'] or NOTHING} {given}, gold {gold}"
-    note = "shortcut" if permuted.get("collapses") else figures["not_permuted"]
     bounds = figures.get("aggregate_intervals") or {}
     aggregates = [
         numbers.figure(name, value, bounds.get(name))
@@ -215,5 +217,6 @@ def _audit_row(name: str, figures: Mapping[str, Any]) -> AuditRow:
         agreement=permuted.get("agreement"),
         blanked=(figures["blanked"] or {}).get("score"),
         aggregates=", ".join(aggregates),
-        note=numbers.last_line(figures["error"]) if figures["error"] else note,
+        shortcuts="; ".join(shortcuts_of(figures)),
+        note=numbers.last_line(figures["error"]) if figures["error"] else figures["not_permuted"],
     )

@@ -67,6 +67,11 @@ def _shortcuts(rows: Sequence[AuditRow]) -> RenderableType:
     ]
     if any(row.aggregates for row in rows):
         every.insert(2, Column("aggregates", lambda row: row.aggregates, flexible=True))
+    if any(row.shortcuts for row in rows):
+        told = Column[audits.AuditRow](
+            "shortcut", lambda row: row.shortcuts, flexible=True, least=16
+        )
+        every.append(told)
     if any(row.note for row in rows):
         every.append(Column("note", lambda row: row.note, flexible=True, least=16))
     narrow = [column for column in every if column.heading not in ("aggregates", "note")]

@@ -52,7 +52,7 @@ class SizeRow(NamedTuple):
     exploratory: bool
     selected: bool
     shortcut: bool = False
-    """Whether its score collapses once the options change places."""
+    """Whether it answers by something else than reading; see `search.audits.shortcuts_of`."""
 
     @property
     def bound(self) -> str:
@@ -206,8 +206,8 @@ def notes(summary: Summary) -> list[str]:
         )
     if any(row.shortcut for row in size_rows(summary)):
         lines.append(
-            "shortcut: on dev its score falls by more than a match may lose once the options of "
-            "each question change places."
+            "shortcut: on dev it answers by place or almost always alike, or its score falls by "
+            "more than a match may lose once the options of each question change places."
         )
     return lines
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kdsearch.search.shortcuts import one_answer
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -33,9 +35,30 @@ def error_figures(audits: Audits) -> dict[str, Any]:
     }
 
 
+def shortcuts_of(figures: Mapping[str, Any]) -> list[str]:
+    """Return the shortcuts that a model takes, a few words each.
+
+    Args:
+        figures: `permuted` and `most_frequent` of its audit.
+    """
+    permuted, top = figures["permuted"] or {}, figures["most_frequent"]
+    told = []
+    if permuted.get("collapses"):
+        told.append("fails once the options change places")
+    if permuted.get("by_place"):
+        told.append("answers by place")
+    if top and one_answer(top["share"], top["gold_share"]):
+        told.append("gives one answer")
+    return told
+
+
 def takes_shortcut(audit: ModelAudited | None) -> bool | None:
-    """Whether a model's score collapses once its options are permuted; None where unknown."""
-    return None if audit is None or audit.permuted is None else bool(audit.permuted["collapses"])
+    """Whether a model takes any shortcut; None where its options could not be permuted."""
+    if audit is None:
+        return None
+    if shortcuts_of(audit.__dict__):
+        return True
+    return None if audit.permuted is None else False
 
 
 def audit_warnings(audits: Audits) -> Iterable[str]:
@@ -44,11 +67,20 @@ def audit_warnings(audits: Audits) -> Iterable[str]:
         name = size or "the teacher"
         if audit.error:
             yield f"{name} could not be audited: {audit.error}"
-        elif audit.permuted is not None and takes_shortcut(audit):
-            yield (
-                f"{name} takes a shortcut: with the options in other places its score on dev falls "
-                f"from {audit.score:.3f} to {audit.permuted['score']:.3f}, by more than a match may"
-            )
+        for shortcut in shortcuts_of(audit.__dict__):
+            yield f"{name} takes a shortcut on dev: it {shortcut} ({_shown(audit, shortcut)})"
+
+
+def _shown(audit: ModelAudited, shortcut: str) -> str:
+    """Return the figures of a shortcut."""
+    permuted, top = audit.permuted or {}, audit.most_frequent
+    if shortcut.startswith("fails"):
+        score = audit.score or 0.0
+        return f"its score falls from {score:.3f} to {permuted['score']:.3f}"
+    if shortcut.startswith("answers"):
+        kept, same = permuted["same_place"], permuted["agreement"]
+        return f"permuted, {kept:.0%} of its answers keep their place and {same:.0%} the option"
+    return f"{top['answer']} to {top['share']:.0%}, and {top['gold_share']:.0%} are so"
 
 
 def _shortcuts(audit: ModelAudited) -> dict[str, Any]:
@@ -66,5 +98,6 @@ def _shortcuts(audit: ModelAudited) -> dict[str, Any]:
         "not_permuted": audit.not_permuted,
         "blanked": audit.blanked and dict(audit.blanked),
         "shortcut": takes_shortcut(audit),
+        "shortcuts": shortcuts_of(audit.__dict__),
         "error": audit.error,
     }

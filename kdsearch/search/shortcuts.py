@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kdsearch.search.chance import mcnemar_p_value
 from kdsearch.search.confirm import Scores, paired_test, verdict_of
 from kdsearch.search.rules import Verdict
 from kdsearch.search.statistics import wilson_interval
@@ -20,6 +21,25 @@ if TYPE_CHECKING:
 
 SHOWN_ANSWERS = 10
 """Answers of a histogram that are kept; free answers may be thousands."""
+
+
+ALWAYS = 0.95
+"""The share of items from which an answer counts as the only one that a model gives."""
+
+
+class Kept(NamedTuple):
+    """What answers keep once the options have changed places; an item each time."""
+
+    option: Sequence[bool]
+    """The option that was chosen before is chosen again."""
+    place: Sequence[bool]
+    """The place that was chosen before is chosen again."""
+
+    @property
+    def by_place(self) -> float:
+        """The exact p-value of keeping the place more often than the option (McNemar 1947)."""
+        pairs = list(zip(self.place, self.option, strict=True))
+        return mcnemar_p_value(pairs.count((True, False)), pairs.count((False, True)))
 
 
 class Share(NamedTuple):
@@ -37,10 +57,20 @@ def histogram(given: Sequence[str], gold: Sequence[str]) -> list[Share]:
     return sorted(shares, key=lambda share: (-share.given, -share.gold, share.answer))
 
 
+def one_answer(share: float, gold_share: float) -> bool:
+    """Whether a model answers always alike, and the questions do not.
+
+    Args:
+        share: Of the items, on which its most frequent answer is given.
+        gold_share: On which that answer is right.
+    """
+    return share >= ALWAYS > gold_share
+
+
 def permuted_figures(
     changed: Sequence[float],
     original: Sequence[float],
-    agreement: float,
+    kept: Kept,
     rules: Rules,
     units: Sequence[Hashable] | None = None,
 ) -> dict[str, Any]:
@@ -48,28 +78,33 @@ def permuted_figures(
 
     The claim is the run's own, made of the model against itself: where it would be `no_match` by
     the match's test and margin, its score `collapses`. So a loss beyond the margin is shown, at
-    the match's confidence, before a model is said to rely on a shortcut.
+    the match's confidence, before a model is said to rely on a shortcut. A model whose score is
+    no better than chance cannot lose by it; it answers `by_place` where it keeps the place of its
+    answer more often than the option, at the same confidence.
 
     Args:
         changed: The score of each item with its options permuted.
         original: As they stand.
-        agreement: The share of items on which the same option is chosen.
+        kept: What the answers keep, on items that do not depend on each other.
         rules: Margin or share to retain, and confidence.
         units: The unit of each item, where items of one unit are not independent.
 
     Returns:
-        `score`, `agreement`, `difference` with its bounds, each one-sided, and `collapses`.
+        `score`, `agreement` (the share of items on which the option is kept), `same_place`,
+        `difference` with its bounds, each one-sided, `collapses` and `by_place`.
     """
     test = paired_test(Scores([changed], original, units), rules, rules.alpha)
-    kept = 1.0 if rules.retain is None else rules.retain
+    share = 1.0 if rules.retain is None else rules.retain
     score, before = (sum(scores) / len(scores) for scores in (changed, original))
     return {
         "score": score,
-        "agreement": agreement,
-        "difference": score - kept * before,
+        "agreement": sum(kept.option) / len(kept.option),
+        "same_place": sum(kept.place) / len(kept.place),
+        "difference": score - share * before,
         "lower_bound": test.lower_bound,
         "upper_bound": test.upper_bound,
         "collapses": verdict_of(test, rules.bar) is Verdict.NO_MATCH,
+        "by_place": kept.by_place <= rules.alpha,
     }
 
 

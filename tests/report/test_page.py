@@ -60,7 +60,8 @@ def test_the_page_shows_shortcuts_and_errors(summary: Summary, records: list[Rec
     item = {"id": "q7", "mistake": "only_teacher", "group": "<late>", **said}
     text = " ".join(re.sub(r"<[^>]*>", " ", render(found, records, {"28k": [item]})).split())
     for words in (
-        "28k 0.800 0.300 41% 0.500 option 1 97%, gold 50% shortcut , macro_f1 0.400 0.350-0.450",
+        "28k 0.800 0.300 41% 0.500 option 1 97%, gold 50% shortcut: fails once the options change "
+        "places; gives one answer , macro_f1 0.400 0.350-0.450",
         "teacher 0.900 - - 0.500 option 1 52%, gold 50% a black box cannot be asked again",
         "answer gold teacher 28k option 1 50% 52% 97% option 2 50% 48% 3%",
         "28k 21 13 3 2 61 70% 81%",
