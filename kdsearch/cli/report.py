@@ -26,6 +26,7 @@ def report(run_directory: Path, output: Path | None) -> None:
     """
     from kdsearch.cli.results import read_run
     from kdsearch.report.audits import read_errors
+    from kdsearch.report.curves import read_curves
     from kdsearch.report.page import render
 
     run = read_run(run_directory)
@@ -36,7 +37,8 @@ def report(run_directory: Path, output: Path | None) -> None:
         if (run_directory / path).is_file()
     }
     page = run_directory / "report.html" if output is None else output
-    text = render(run.summary, run.records, items)
+    trials = read_curves(run_directory, run.summary, run.records)
+    text = render(run.summary, run.records, items, trials)
     try:
         page.write_text(text, encoding="utf8")
     except OSError as error:

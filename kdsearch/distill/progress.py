@@ -166,7 +166,7 @@ class Reporter(TrainerCallback):
         if "loss" not in (logs or {}):
             return
         step, last = state.global_step, state.max_steps
-        found = self._check(step, control) if step in self.checks else {}
+        found = self._check(step, last, control) if step in self.checks else {}
         if self.curve is not None and self._point(step, last):
             rate = {"learning_rate": (logs or {}).get("learning_rate")}
             self.curve.add({"step": step, **rate, "losses": self.means.since("curve"), **found})
@@ -182,7 +182,7 @@ class Reporter(TrainerCallback):
         """Whether the curves have a point at a step."""
         return step == 1 or step % -(-last // POINTS) == 0 or step in self.checks
 
-    def _check(self, step: int, control: TrainerControl) -> dict[str, Any]:
+    def _check(self, step: int, last: int, control: TrainerControl) -> dict[str, Any]:
         """Measure, keep the weights if they are the best, and see if it ends here."""
         found = dict(self.check(step))
         training = self.objective(self.means.since("check"))
@@ -194,7 +194,7 @@ class Reporter(TrainerCallback):
             decision = self.stopping.take(check, figures)
             if decision.better:
                 self.keep(step)
-            if decision.reason is not None:
+            if decision.reason is not None and step < last:
                 self.reason = decision.reason
                 control.should_training_stop = True
                 control.should_save = False  # there is nothing to go on with

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kdsearch.events import Record
+    from kdsearch.report.curves import TrialCurves
     from kdsearch.report.rows import Summary
 
 
@@ -22,6 +23,7 @@ def render(
     summary: Summary,
     records: Sequence[Record],
     items: Mapping[str, Sequence[Mapping[str, Any]]] = MappingProxyType({}),
+    trials: Sequence[TrialCurves] = (),
 ) -> str:
     """Return the page of a run.
 
@@ -29,6 +31,7 @@ def render(
         summary: As in `summary.json`.
         records: The run's journal.
         items: By size, what student or teacher has wrong, as `audits.read_errors` reads it.
+        trials: The curves to draw, as `curves.read_curves` reads them.
 
     Raises:
         RunError: If the extra `report` is not installed.
@@ -41,7 +44,7 @@ def render(
         )
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from kdsearch.report.plots import curves, losses_svg, scores_svg
+    from kdsearch.report.plots import curves, losses_svg, scores_svg, terms_svg
 
     pages = Environment(
         loader=PackageLoader("kdsearch.report", "pages"),
@@ -80,4 +83,5 @@ def render(
         },
         scores=scores_svg(summary) if visited else "",
         losses=losses_svg(drawn) if drawn else "",
+        terms=[(each.trial, terms_svg(each)) for each in trials if each.panels],
     )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kdsearch.events import Record
+    from kdsearch.report.curves import Panel, TrialCurves
     from kdsearch.report.rows import SizeRow, Summary
 
 COLOURS: Mapping[str, str] = {
@@ -29,7 +30,7 @@ COLOURS: Mapping[str, str] = {
 }
 """By verdict, as in the table."""
 
-INK, FAINT = "#333333", "#9a9a9a"
+INK, FAINT, OTHER = "#333333", "#9a9a9a", "#c4572e"
 
 
 class Curve(NamedTuple):
@@ -114,14 +115,52 @@ def losses_svg(drawn: Sequence[Curve]) -> str:
     return _svg(figure)
 
 
+def terms_svg(drawn: TrialCurves) -> str:
+    """Draw each loss term of a trial, train against validation, and its metric on dev."""
+    from matplotlib.figure import Figure
+
+    columns = 2 if len(drawn.panels) == 4 else min(3, len(drawn.panels))
+    rows = -(-len(drawn.panels) // columns)
+    figure = Figure(figsize=(8, 0.3 + 2.1 * rows), layout="constrained")
+    for place, panel in enumerate(drawn.panels, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        _plain(axes)
+        axes.set_title(panel.name, fontsize=9, color=INK)
+        axes.set_xlabel("step", fontsize=8)
+        _panel(axes, panel, drawn.kept)
+    return _svg(figure)
+
+
+def _panel(axes: Axes, panel: Panel, kept: int | None) -> None:
+    """Draw one measure; on a logarithmic scale where it is a loss above 0."""
+    train, other = panel.train, panel.other
+    if train.steps:
+        axes.plot(*train, color=INK, linewidth=1.2, label="train")
+        if min(train.values + other.values) > 0.0:
+            axes.set_yscale("log")
+            for place in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                place("{x:g}")
+    if other.steps:
+        name = "validation" if train.steps else "dev"
+        axes.plot(*other, "o-", color=OTHER, linewidth=1.2, markersize=3, label=name)
+    if kept is not None:
+        axes.axvline(kept, color=FAINT, linewidth=1, linestyle=":", label="kept")
+    axes.legend(fontsize=7, frameon=False)
+
+
 def _figure(height: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, height), layout="constrained")
     axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(labelsize=8)
+    _plain(axes)
     return figure, axes
+
+
+def _plain(axes: Axes) -> None:
+    """Leave out what a picture does not need."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8, which="both")
 
 
 def _legend(axes: Axes) -> None:
