@@ -87,7 +87,7 @@ class DistillationTrainer(Trainer):
         """Add the window's counts to each of its batches, over all devices."""
         batches, items = super().get_batch_samples(epoch_iterator, num_batches, device)
         if batches:
-            counts = self._counts(batches)
+            counts = window_counts(batches, self.distillation.views)
             shared = {name: self._over_devices(count, device) for name, count in counts.items()}
             for batch in batches:
                 batch["window_counts"] = shared
@@ -95,18 +95,6 @@ class DistillationTrainer(Trainer):
             if self.distillation.balance.unknown:
                 self._within_memory(self._measure)
         return batches, items
-
-    def _counts(self, batches: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """Return what the losses of these batches, taken together, are divided by."""
-        counts = {
-            "target_tokens": sum((batch["labels"] != IGNORED).sum() for batch in batches),
-            "source_tokens": sum(source_mask(batch).sum() for batch in batches),
-            "read_tokens": sum(batch["attention_mask"].sum() for batch in batches),
-            "examples": sum(torch.tensor(len(batch["labels"])) for batch in batches),
-        }
-        for name in self.distillation.views:  # on every device, in one order
-            counts |= _view_counts(name, batches)
-        return counts
 
     def _measure(self) -> None:
         parts = (part for batch in self._window for part in self._parts(batch))
@@ -215,7 +203,8 @@ class DistillationTrainer(Trainer):
         size = self.data_collator.size
         rows = [table[place] for place in range(len(table))]
         batches = [rows[start : start + size] for start in range(0, len(rows), size)]
-        counts = self._counts([self.data_collator.bare(batch) for batch in batches])
+        bare = [self.data_collator.bare(batch) for batch in batches]
+        counts = window_counts(bare, self.distillation.views)
         on_device = (
             self._prepare_inputs({**self.data_collator.collate(batch), "window_counts": counts})
             for batch in batches
@@ -317,6 +306,24 @@ def _not_finite(term: str, value: float, step: int) -> NonFiniteLossError:
         f"loss term {name} is {value} at step {step}",
         fix=f"lower train.learning_rate, or leave out losses.{name}",
     )
+
+
+def window_counts(batches: Sequence[Mapping[str, Any]], views: Sequence[str]) -> dict[str, Any]:
+    """Return what the losses of these batches, taken together, are divided by.
+
+    Args:
+        batches: Of one accumulation window.
+        views: The names of all views that losses read, in the batches or not.
+    """
+    counts = {
+        "target_tokens": sum((batch["labels"] != IGNORED).sum() for batch in batches),
+        "source_tokens": sum(source_mask(batch).sum() for batch in batches),
+        "read_tokens": sum(batch["attention_mask"].sum() for batch in batches),
+        "examples": sum(torch.tensor(len(batch["labels"])) for batch in batches),
+    }
+    for name in views:  # on every device, in one order
+        counts |= _view_counts(name, batches)
+    return counts
 
 
 def _view_counts(name: str, batches: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 import torch
+from kdsearch_classics import kdsearch_losses
 from kdsearch_classics import options as asked
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, T5Config, T5ForConditionalGeneration
@@ -18,6 +19,7 @@ from kdsearch.plugin.host import Host
 from kdsearch.run import run
 from kdsearch.spec.document import parse_document
 from kdsearch.spec.loading import load_spec
+from kdsearch.testing import LossContract
 from tests.distill.reference import SPLITS, Case, agree, expected_of, measured, said
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from tests.distill.reference import Said
 
+OFFERED = {loss.name: loss for loss in kdsearch_losses()}
 README = Path(__file__).parents[1] / "README.md"
 TOY = Path(__file__).parents[3] / "tests" / "fixtures"
 
@@ -123,6 +126,26 @@ def check(
         return total / case.counts[unit]
 
     agree(found, expected_of(case, name, objective, found.heads))
+
+
+class TestTinyBert(LossContract):
+    loss = OFFERED["tinybert"]
+    student_width = 8
+
+
+class TestTinyBertOfOneWidth(LossContract):
+    loss = OFFERED["tinybert"]
+    options: ClassVar[Mapping[str, Any]] = {"stack": "decoder", "embeddings": 0.0}
+
+
+class TestPatientKd(LossContract):
+    loss = OFFERED["patient_kd"]
+
+
+class TestMiniLm(LossContract):
+    loss = OFFERED["minilm"]
+    student_width = 8
+    options: ClassVar[Mapping[str, Any]] = {"teacher_layer": 3}
 
 
 @pytest.mark.parametrize("split", SPLITS[::2], ids=str)
