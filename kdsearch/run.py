@@ -214,6 +214,9 @@ def absolute_paths(spec: SearchSpec, parts: Parts) -> SearchSpec:
         for key in ("predictions", "run"):
             if teacher[key] is not None:
                 teacher[key] = str(Path(teacher[key]).absolute())
+    for training in (stage["train"], *(teacher["fine_tune"] for teacher in stage["teachers"])):
+        if training is not None and training["deepspeed"] is not None:
+            training["deepspeed"] = str(Path(training["deepspeed"]).absolute())
     if (own := getattr(parts.ladder_config, "located", None)) is not None:
         values["ladder"] |= own().model_dump(mode="json")
     if values["cache"]["path"] is not None:

@@ -279,6 +279,47 @@ def test_half_precision_is_refused_for_t5(plan: Planner, where: str) -> None:
     assert caught.value.where == where
 
 
+@pytest.mark.parametrize("where", ["train.deepspeed", "teachers.0.fine_tune.deepspeed"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot read .*: No such file"),
+        ("{", "is not valid JSON"),
+        ("[]", "holds no mapping"),
+        ('{"zero_optimization": {"stage": 3}}', "asks for ZeRO stage 3.*use stage 1 or 2"),
+        ('{"zero_optimization": {"stage": 2}}', "DeepSpeed is not installed here.*pip install"),
+    ],
+)
+def test_a_deepspeed_file_is_looked_at_first(
+    plan: Planner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    message: str,
+    where: str,
+) -> None:
+    monkeypatch.setattr("kdsearch.plan.deepspeed.find_spec", lambda name: None)
+    file = tmp_path / "zero.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SpecError, match=message) as caught:
+        plan(f"{where}={file}")
+    assert caught.value.where == where
+
+
+@pytest.mark.parametrize("where", ["train", "teachers.0.fine_tune"])
+def test_something_must_be_left_to_train_on(plan: Planner, where: str) -> None:
+    with pytest.raises(SpecError, match="nothing is left to train on: train has 109") as caught:
+        plan(f"{where}.validation=109")
+    assert caught.value.where == f"{where}.validation"
+    plan(f"{where}.validation=108")
+
+
+def test_held_out_examples_are_no_part_of_an_epoch(plan: Planner) -> None:
+    asked = ("train.max_steps=null", "train.epochs=2", "search.configurations_per_size=1")
+    assert plan(*asked, "train.validation=61").to_json()["steps"] == 3 * 2 * (2 * 3)
+
+
 def test_epochs_are_planned_in_steps_of_the_data(plan: Planner) -> None:
     planned = plan("train.max_steps=null", "train.epochs=2", "search.configurations_per_size=1")
     per_epoch = -(-planned.counts.train // 16)  # type: ignore[operator]  # the data are there

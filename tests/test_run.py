@@ -19,9 +19,9 @@ from kdsearch.events import ConfirmTested, TrialFinished, TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.plugin import Example
 from kdsearch.plugin.host import Host
-from kdsearch.run import guesses_of, resume, run
+from kdsearch.run import absolute_paths, guesses_of, resume, run
 from kdsearch.search.journal import read
-from kdsearch.spec.loading import load_spec
+from kdsearch.spec.loading import load_spec, resolve_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -223,6 +223,14 @@ def test_confirm_is_answered_only_once_it_is_opened(
     opened = [name for name, _ in answered].index("confirm_opened")
     assert not any(there for _, there in answered[: opened + 1])
     assert answered[-1] == ("run_finished", True)
+
+
+def test_deepspeed_files_are_found_from_anywhere(toy_spec: Path, toy_host: Host) -> None:
+    named = ["train.deepspeed=zero.json", "teachers.0.fine_tune.deepspeed=zero.json"]
+    spec = load_spec(toy_spec, toy_host, named)
+    stage: Any = absolute_paths(spec, resolve_parts(spec, toy_host)).stage
+    places = {stage.train.deepspeed, stage.teachers[0].fine_tune.deepspeed}
+    assert places == {str(Path("zero.json").absolute())}
 
 
 def test_a_trial_has_its_seed_and_its_threads(

@@ -1,7 +1,9 @@
-"""What holds of a student while it trains, and no longer: dropout, recomputed activations."""
+"""What holds while a student trains, and no longer: dropout, recomputed activations, a process."""
 
 from __future__ import annotations
 
+import os
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,25 @@ def training_conditions(student: Any, training: Training) -> Iterator[None]:
             setattr(place, name, rate)
         if training.gradient_checkpointing:
             student.activation_checkpointing_disable()
+
+
+@contextmanager
+def group_of_one() -> Iterator[None]:
+    """Let this process be a group of its own, as DeepSpeed expects of who launches it.
+
+    What a launcher has set stands.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    group = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+    group |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    ours = {name: value for name, value in group.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            del os.environ[name]
 
 
 def _rates(student: Any) -> list[tuple[Any, str, float]]:

@@ -143,7 +143,8 @@ class DistillationTrainer(Trainer):
             try:
                 return attempt()
             except RuntimeError as error:
-                if not should_reduce_batch_size(error) or self.args.world_size > 1:
+                whole = self.args.world_size > 1 or self.is_deepspeed_enabled  # cannot be redone
+                if whole or not should_reduce_batch_size(error):
                     raise
             # Only here is what the failed attempt held free.
             clear_device_cache(garbage_collection=True)

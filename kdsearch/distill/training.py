@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from transformers import PrinterCallback, TrainingArguments
 
 from kdsearch.distill.checkpoints import CheckpointClock, Checkpoints
-from kdsearch.distill.conditions import training_conditions
+from kdsearch.distill.conditions import group_of_one, training_conditions
 from kdsearch.distill.progress import CurveFile, Means, Reporter
 from kdsearch.distill.sampling import GroupSampler, LengthSampler
 from kdsearch.distill.stopping import Stopping
@@ -89,30 +90,6 @@ def train(
         NonFiniteLossError: If a loss term or the gradient is NaN or infinite.
         NoMemoryError: If the device has too little memory for one example.
     """
-    precision = choose_precision(training.precision, model)
-    arguments = TrainingArguments(
-        output_dir=str(folder),
-        per_device_train_batch_size=training.batch_size,
-        gradient_accumulation_steps=training.gradient_accumulation,
-        max_steps=steps,
-        learning_rate=training.learning_rate,
-        lr_scheduler_type=SCHEDULES[training.schedule],
-        warmup_steps=training.warmup,
-        weight_decay=training.weight_decay,
-        max_grad_norm=training.max_grad_norm,
-        bf16=precision is Precision.BF16,
-        fp16=precision is Precision.FP16,
-        seed=seed,
-        logging_strategy="no",
-        logging_nan_inf_filter=False,
-        save_strategy="no",
-        eval_strategy="no",
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
-        use_cpu=not torch.cuda.is_available(),
-    )
     checkpoints, means = Checkpoints(folder, identity), Means()
     stopping = None if training.early_stopping is None else Stopping(training.early_stopping)
 
@@ -133,27 +110,59 @@ def train(
         keep=lambda step: trainer.keep(step),
         curve=None if curve is None else CurveFile(curve),
     )
-    trainer = DistillationTrainer(
-        model=model,
-        args=arguments,
-        data_collator=collator,
-        train_dataset=table,
-        order=_order(training, table, groups, seed),
-        note=lambda said: report(
-            {"step": trainer.state.global_step, "total_steps": steps, "note": said}
-        ),
-        checkpoints=checkpoints,
-        means=means,
-        stopping=stopping,
-        callbacks=[CheckpointClock(training.checkpoints), reporter],
-    )
-    trainer.remove_callback(PrinterCallback)  # standard output is for data
-    last = checkpoints.last()
-    with training_conditions(model.student, training):
-        trainer.go_on(last)
+    sharded = training.deepspeed is not None
+    clock = [] if sharded else [CheckpointClock(training.checkpoints)]  # it would unpickle them
+    with group_of_one() if sharded else nullcontext(), training_conditions(model.student, training):
+        trainer = DistillationTrainer(
+            model=model,
+            args=_arguments(training, model, steps, folder, seed),
+            data_collator=collator,
+            train_dataset=table,
+            order=_order(training, table, groups, seed),
+            note=lambda said: report(
+                {"step": trainer.state.global_step, "total_steps": steps, "note": said}
+            ),
+            checkpoints=checkpoints,
+            means=means,
+            stopping=stopping,
+            callbacks=[*clock, reporter],
+        )
+        trainer.remove_callback(PrinterCallback)  # standard output is for data
+        trainer.go_on(checkpoints.last())
     trainer.restore_best()
     done = trainer.state.global_step
     return Trained(done, stopping.kept if stopping and stopping.kept else done, reporter.reason)
+
+
+def _arguments(
+    training: Training, model: DistillationModel, steps: int, folder: Path, seed: int
+) -> TrainingArguments:
+    """Say in the Trainer's words how to train."""
+    precision = choose_precision(training.precision, model)
+    return TrainingArguments(
+        output_dir=str(folder),
+        per_device_train_batch_size=training.batch_size,
+        gradient_accumulation_steps=training.gradient_accumulation,
+        max_steps=steps,
+        learning_rate=training.learning_rate,
+        lr_scheduler_type=SCHEDULES[training.schedule],
+        warmup_steps=training.warmup,
+        weight_decay=training.weight_decay,
+        max_grad_norm=training.max_grad_norm,
+        bf16=precision is Precision.BF16,
+        fp16=precision is Precision.FP16,
+        deepspeed=training.deepspeed,
+        seed=seed,
+        logging_strategy="no",
+        logging_nan_inf_filter=False,
+        save_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
+    )
 
 
 def _order(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdsearch.errors import DataError, SpecError
+from kdsearch.plan.deepspeed import check_deepspeed
 from kdsearch.plan.plan import Counts, Plan
 from kdsearch.plan.teachers import facts_by_place
 from kdsearch.plan.warnings import warnings_of
@@ -103,7 +104,7 @@ def _check_views(plan: Plan, train: Sequence[Example]) -> None:
 
 
 def _check_training(plan: Plan) -> None:
-    """Refuse fp16 where T5 models train, and a warm-up that fills its whole budget."""
+    """Refuse what suits no model, package or budget: fp16 for T5, a warm-up without end."""
     family = plan.teacher.family
     students = getattr(plan.parts.ladder_config, "family", family)
     trained = [
@@ -117,6 +118,8 @@ def _check_training(plan: Plan) -> None:
             raise SpecError(
                 "fp16 overflows in T5 models", where=f"{where}.precision", fix="use bf16"
             )
+        if training.deepspeed is not None:
+            check_deepspeed(training.deepspeed, f"{where}.deepspeed")
         items = plan.counts.train
         if items is not None and items <= held_out(training, items):
             raise SpecError(

@@ -133,13 +133,16 @@ def terms_svg(drawn: TrialCurves) -> str:
 
 def _panel(axes: Axes, panel: Panel, kept: int | None) -> None:
     """Draw one measure; on a logarithmic scale where it is a loss above 0."""
+    from matplotlib.ticker import LogLocator
+
     train, other = panel.train, panel.other
     if train.steps:
         axes.plot(*train, color=INK, linewidth=1.2, label="train")
         if min(train.values + other.values) > 0.0:
             axes.set_yscale("log")
-            for place in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-                place("{x:g}")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter("")
     if other.steps:
         name = "validation" if train.steps else "dev"
         axes.plot(*other, "o-", color=OTHER, linewidth=1.2, markersize=3, label=name)

@@ -121,6 +121,9 @@ class Training(Strict):
     """The model's dropout while it trains; as its configuration has it unless given."""
     precision: Precision = Precision.AUTO
     """bf16 where the device has it, else fp32, under `auto`."""
+    deepspeed: str | None = None
+    """A configuration file of DeepSpeed, ZeRO stage 1 or 2, which the Trainer takes as it is. Needs
+    a GPU and the package. No checkpoints are kept then, and no memory left fails the trial."""
     gradient_checkpointing: bool = False
     """Compute activations twice instead of keeping them: less memory, about a third more time."""
     balance: Literal["none", "group"] = "none"

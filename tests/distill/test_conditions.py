@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 import torch
 
-from kdsearch.distill.conditions import training_conditions
+from kdsearch.distill.conditions import group_of_one, training_conditions
 from kdsearch.errors import SpecError
 from kdsearch.spec.training import Training
 
@@ -28,6 +29,18 @@ def test_a_student_drops_out_only_inside(kind: str, request: pytest.FixtureReque
         assert model.config.to_dict() != before
     assert torch.equal(logits(), usual)
     assert model.config.to_dict() == before
+
+
+def test_a_group_of_one_lasts_as_long_as_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+    for name in names:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MASTER_ADDR", "node-7")  # set by a launcher
+    with group_of_one():
+        *group, port = [os.environ.get(name) for name in names]
+        assert group == ["0", "0", "1", "node-7"]
+        assert int(port or 0) > 0
+    assert [os.environ.get(name) for name in names] == [None, None, None, "node-7", None]
 
 
 def test_activations_are_recomputed_only_inside(tiny: Any) -> None:

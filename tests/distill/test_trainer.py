@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from transformers import AutoModelForSeq2SeqLM
+from transformers import AutoModelForSeq2SeqLM, TrainingArguments
 
+from kdsearch.distill import training
 from kdsearch.distill.data import Collator
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
 from kdsearch.distill.memory import NoMemoryError
@@ -24,7 +27,7 @@ from kdsearch.search.budget import held_out, steps_of
 from kdsearch.spec.training import Precision, Training
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -68,14 +71,14 @@ def fit(
         else:
             told.append((progress["step"], progress["total_steps"], progress["losses"]))
 
-    training = Training(**{"learning_rate": 1e-2, "batch_size": 8, "max_steps": 3, **budget})
-    table, held = rows.table(**store.columns(rows)), held_out(training, len(rows.examples))
+    asked = Training(**{"learning_rate": 1e-2, "batch_size": 8, "max_steps": 3, **budget})
+    table, held = rows.table(**store.columns(rows)), held_out(asked, len(rows.examples))
     train(
         model,
         table.select(range(len(table) - held)),
         Collator(0, store),
-        training,
-        steps=steps_of(training, len(table), rows.tokens) or 1,
+        asked,
+        steps=steps_of(asked, len(table), rows.tokens) or 1,
         folder=folder,
         seed=0,
         report=report,
@@ -178,7 +181,10 @@ def test_every_training_value_changes_the_student(
         "gradient_checkpointing",
         "group_by_length",  # rows of one length have one order; see below
     }
-    assert tried == set(Training.model_fields) - {"checkpoints"}
+    assert tried == set(Training.model_fields) - {
+        "checkpoints",  # change nothing: see their own tests
+        "deepspeed",  # is not installed here
+    }
 
 
 def test_rows_are_ordered_as_asked_for(rows: Any) -> None:
@@ -382,7 +388,33 @@ def test_what_is_not_finite_is_named_before_a_weight_takes_it_in(
     assert all(weights.isfinite().all() for weights in model.parameters())
 
 
-@pytest.mark.parametrize("asked", [Precision.FP16])
-def test_half_precision_is_refused_for_t5(asked: Precision, tiny: Any) -> None:
-    with pytest.raises(SpecError, match="use bf16"):
-        choose_precision(asked, objective(tiny))
+@pytest.mark.parametrize(("kind", "fix"), [("tiny", "use bf16"), ("tiny_causal", "use auto")])
+def test_half_precision_is_refused_for_t5_and_without_a_gpu(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str, fix: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    model = DistillationModel(request.getfixturevalue(kind)(8).model, {})
+    with pytest.raises(SpecError, match=fix) as caught:
+        choose_precision(Precision.FP16, model)
+    assert caught.value.where == "train.precision"
+
+
+def test_a_deepspeed_file_reaches_the_trainer_in_a_group_of_one(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+
+    def arguments(**options: Any) -> Any:
+        given.extend([options.pop("deepspeed"), os.environ.pop("WORLD_SIZE", None)])
+        return TrainingArguments(**options)
+
+    @contextmanager
+    def group() -> Iterator[None]:
+        os.environ["WORLD_SIZE"] = "1"
+        yield
+
+    monkeypatch.setattr(training, "TrainingArguments", arguments)
+    monkeypatch.setattr(training, "group_of_one", group)
+    fit(objective(tiny), rows, store, tmp_path, deepspeed="zero2.json")
+    fit(objective(tiny), rows, store, tmp_path)
+    assert given == ["zero2.json", "1", None, None]
