@@ -101,7 +101,7 @@ def test_the_answers_of_a_black_box_are_read(tmp_path: Path, plugin: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("block", "teachers"), [(1, ["0"]), (2, ["0"]), (3, ["large", "specialist"])]
+    ("block", "teachers"), [(1, ["0"]), (2, ["0"]), (3, ["large", "specialist"]), (4, ["0"])]
 )
 def test_every_part_of_a_spec_is_valid(
     tmp_path: Path, plugin: Path, block: int, teachers: list[str]

@@ -195,14 +195,13 @@ class DistillationTrainer(Trainer):
         losses.pop("", None)
         self.means.add(losses)
 
-    def mean_losses(self, table: Any) -> dict[str, float]:
-        """Return the mean of each loss on rows that are not trained on, as it names them.
+    def mean_losses(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+        """Return the mean of each loss on rows that are not trained on, named as in reports.
 
         Args:
-            table: Has the columns of the table that is trained on.
+            rows: With the columns of the table that is trained on.
         """
         size = self.data_collator.size
-        rows = [table[place] for place in range(len(table))]
         batches = [rows[start : start + size] for start in range(0, len(rows), size)]
         bare = [self.data_collator.bare(batch) for batch in batches]
         counts = window_counts(bare, self.distillation.views)

@@ -92,11 +92,11 @@ def train(
     """
     checkpoints, means = Checkpoints(folder, identity), Means()
     stopping = None if training.early_stopping is None else Stopping(training.early_stopping)
+    held_out = [] if validation is None else list(validation)
 
     def check(step: int) -> dict[str, Any]:
-        losses = None if validation is None else trainer.mean_losses(validation)
-        measured = {} if losses is None else {"validation": losses}
-        return {**measured, **(judge(step) if judge is not None else {})}
+        losses = {"validation": trainer.mean_losses(held_out)} if held_out else {}
+        return {**losses, **(judge(step) if judge is not None else {})}
 
     reporter = Reporter(
         means=means,
