@@ -26,8 +26,14 @@ def python(*arguments: object, path: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_new_domain_installs_is_listed_and_keeps_the_contract(kd: Kd, tmp_path: Path) -> None:
-    ended = kd("plugins", "new", "domain", "demo_quiz", "--into", tmp_path)
+@pytest.mark.parametrize(
+    ("kind", "plural", "tests"),
+    [("domain", "domains", 8), ("loss", "losses", 8), ("ladder", "ladders", 5)],
+)
+def test_what_is_new_installs_is_listed_and_keeps_its_contract(
+    kd: Kd, tmp_path: Path, kind: str, plural: str, tests: int
+) -> None:
+    ended = kd("plugins", "new", kind, "demo_quiz", "--into", tmp_path)
     folder = tmp_path / "kdsearch-demo_quiz"
     assert (ended.exit_code, ended.stdout.splitlines()[0]) == (0, f"wrote {folder}")
     site = tmp_path / "site"
@@ -35,21 +41,28 @@ def test_a_new_domain_installs_is_listed_and_keeps_the_contract(kd: Kd, tmp_path
     installed = python(*pip, folder, path=site)
     assert installed.returncode == 0, installed.stderr
     listed = json.loads(python("-m", "kdsearch", "plugins", "--json", path=site).stdout)
-    assert "kdsearch-demo_quiz" in {each["distribution"] for each in listed["domains"]}
+    assert "kdsearch-demo_quiz" in {each["distribution"] for each in listed[plural]}
     assert listed["problems"] == []
     tested = python("-m", "pytest", "-q", "-p", "no:cacheprovider", folder / "tests", path=site)
     assert tested.returncode == 0, tested.stdout
-    assert "8 passed" in tested.stdout
+    assert f"{tests} passed" in tested.stdout
+    checked = python("-m", "kdsearch", "plugins", "check", path=site)
+    assert checked.stdout == "all plugins are sound\n"  # none is slow to import
 
 
 @pytest.mark.parametrize(
-    ("name", "message"),
-    [("Demo", "'Demo' is no name"), ("winogrande", "is there already, by plugin 'commonsense'")],
+    ("kind", "name", "message"),
+    [
+        ("domain", "Demo", "'Demo' is no name"),
+        ("domain", "winogrande", "is there already, by plugin 'commonsense'"),
+        ("loss", "soft_labels", "the loss 'soft_labels' is there already"),
+        ("ladder", "depth", "the ladder 'depth' is there already"),
+    ],
 )
 def test_a_name_that_does_not_do_is_refused(
-    kd: Kd, tmp_path: Path, name: str, message: str
+    kd: Kd, tmp_path: Path, kind: str, name: str, message: str
 ) -> None:
-    ended = kd("plugins", "new", "domain", name, "--into", tmp_path)
+    ended = kd("plugins", "new", kind, name, "--into", tmp_path)
     assert ended.exit_code == 2
     assert message in ended.stderr
     assert not any(tmp_path.iterdir())
