@@ -9,8 +9,8 @@ from kdsearch.errors import DataError, KdsearchError, PluginError, SpecError
 from kdsearch.facts import facts_of_config
 from kdsearch.plugin.api import Shapes
 from kdsearch.plugin.faults import raised
-from kdsearch.spec.parts import ANSWER_SIGNALS
 from kdsearch.spec.signals import at_loss, combined, configs_of
+from kdsearch.spec.teaching import WITHOUT_TOKENS
 from kdsearch.texts import training_texts
 
 if TYPE_CHECKING:
@@ -103,12 +103,12 @@ def _check_tokens(parts: Parts, sizes: Sequence[Size]) -> None:
     if not others:
         return
     for name, loss in parts.losses.items():
-        needs = sorted(frozenset(loss.needs) - ANSWER_SIGNALS)
+        needs = sorted(frozenset(loss.needs) - WITHOUT_TOKENS)
         if needs:
             raise SpecError(
                 f"loss '{name}' needs {' and '.join(needs)}, which compare token by token, and "
                 f"{', '.join(others)} {'has' if len(others) == 1 else 'have'} another tokenizer "
                 "than the teacher",
                 where=f"losses.{name}",
-                fix="use answer_ce, also with labels: teacher, or choice_scores",
+                fix="use answer_ce, also with labels: teacher, choice_scores, or uld",
             )

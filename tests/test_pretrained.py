@@ -83,6 +83,11 @@ def test_another_tokenizer_is_refused_where_tokens_are_compared(
         make_plan(load_spec(toy_spec, toy_host, [teacher(tmp_path), ladder]), toy_host)
     alone = [teacher(tmp_path), ladder, "losses={answer_ce: {labels: teacher}}"]
     assert make_plan(load_spec(toy_spec, toy_host, alone), toy_host).sizes[0].other_tokens
+    asked = [*SHORT, teacher(tmp_path), ladder, "losses={answer_ce: {}, uld: {}}"]
+    spec = load_spec(toy_spec, toy_host, asked)
+    summary = run(spec, toy_host, tmp_path / "run", run_locally, force=True)
+    assert summary["trials"]["failed"] == 0
+    assert "loss_uld" in (tmp_path / "run" / "journal.jsonl").read_text()
 
 
 def teacher(folder: Path) -> str:

@@ -72,6 +72,13 @@ def losses(folder: Path) -> set[str]:
     return {name for event in told if event.trial == "tiny-c0-s0" for name in event.losses}
 
 
+def last_losses(folder: Path) -> dict[str, float]:
+    """Return what the distilled trial reported last."""
+    events = [record.event for record in read(folder / "journal.jsonl")]
+    told = [event for event in events if isinstance(event, TrialProgress) and event.losses]
+    return dict([event for event in told if event.trial == "tiny-c0-s0"][-1].losses)
+
+
 def weights(folder: Path) -> Tensor:
     """Return all weights of the distilled student, in one row."""
     stored = load_file(folder / "trials" / "tiny-c0-s0" / "student" / "model.safetensors")
@@ -237,6 +244,14 @@ def test_a_teacher_of_other_tokens_teaches_by_answers_alone(
     make_plan(spec(other, "teachers.1.weight=0"), toy_host)
     summary = search("run", other, "losses={answer_ce: {labels: teacher}, soft_labels@large: {}}")
     assert summary["trials"]["failed"] == 0
+    compared = "losses={answer_ce: {labels: teacher}, soft_labels@large: {}, uld@other: {}}"
+    found = {}
+    for mode in ("cached", "online"):
+        summary = search(mode, other, compared, f"cache.mode={mode}")
+        assert summary["trials"]["failed"] == 0
+        found[mode] = last_losses(tmp_path / mode)
+    assert found["cached"] == pytest.approx(found["online"], abs=1e-4)
+    assert found["cached"]["loss_uld@other"] > 0.0
     assert (model.parent / "training").exists()
 
 

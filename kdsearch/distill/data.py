@@ -48,6 +48,8 @@ class Rows:
     """By example and choice: the strings whose tokens `choices` holds."""
     evaluation: Evaluation = field(default_factory=Evaluation)
     """How the rows are answered."""
+    taught: bool = False
+    """Whether the targets are a teacher's answers."""
 
     def scored(self, row: int) -> bool:
         """Whether a row is answered by its best option, rather than by generation."""
@@ -153,7 +155,7 @@ def encode(
                 where=f"domain {domain.name}",
                 fix="set evaluation.scoring: generate",
             )
-    return Rows(examples, sources, targets, choices, encoder.cut, names, how)
+    return Rows(examples, sources, targets, choices, encoder.cut, names, how, bool(taught))
 
 
 def _resolved(evaluation: Evaluation, domain: Domain) -> Evaluation:

@@ -79,6 +79,8 @@ def _attended(attention: Attention, stack: str) -> Axis:
     return Axis.TARGET if answers else Axis.READ
 
 
+SORTED = Signal.SORTED_PROBABILITIES.value
+
 LAYER_KINDS: Mapping[Signal, Callable[[Pass, str, int], Told]] = {
     Signal.HIDDEN_STATES: _hidden_states,
     Signal.ATTENTION_RELATIONS: _attention_relations,
@@ -121,6 +123,11 @@ def teacher_signals(
         told = {name: Told(values, (Axis.TARGET,)) for name, values in packed.items()}
     elif request.top_logits:
         told["top_logits"] = Told(logits.float(), (Axis.TARGET,))
+    if request.largest:
+        count = min(request.largest, logits.shape[-1])
+        largest = logits.float().softmax(-1).topk(count, dim=-1).values
+        real = (batch["labels"] != IGNORED)[..., None]
+        told[SORTED] = Told(largest.masked_fill(~real, 0.0), (Axis.TARGET,))
     for wanted in request.layers:
         values, axes = LAYER_KINDS[wanted.kind](said, wanted.stack, wanted.layer)
         told[_name(wanted)] = Told(values.half() if request.half else values.float(), axes)
@@ -168,6 +175,8 @@ def assembled(tensors: Mapping[str, Tensor], request: SignalRequest) -> dict[str
                 for place, temperature in enumerate(request.temperatures)
             },
         }
+    if SORTED in tensors:
+        signals[SORTED] = tensors[SORTED]
     for wanted in request.layers:
         stacks = signals.setdefault(wanted.kind.value, {})
         stacks.setdefault(wanted.stack, {})[wanted.layer] = tensors[_name(wanted)]

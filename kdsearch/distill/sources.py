@@ -8,12 +8,12 @@ import torch
 
 from kdsearch.distill.choices import pad_scores
 from kdsearch.distill.group import TeacherGroup, assembled_each
-from kdsearch.distill.passes import IGNORED
+from kdsearch.distill.passes import IGNORED, collate
 from kdsearch.distill.signals import assembled, teacher_signals
 from kdsearch.spec.signals import TOGETHER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -111,6 +111,50 @@ class OnlineSignals:
             return assembled_each(tensors, self.request, self.members)
         said = teacher_signals(self.model, on_device, self.request)
         return assembled({name: told.values for name, told in said.items()}, self.request)
+
+
+class OwnTokens:
+    """Gives the signals of a teacher that reads the questions in its own tokens.
+
+    Args:
+        name: The teacher.
+        source: Of its signals of its own rows.
+        reading: Returns the rows in its tokens; their targets are the right answers, or those that
+            are taught.
+        causal: Whether it is a causal model.
+    """
+
+    def __init__(
+        self, name: str, source: Source, reading: Callable[[bool], Rows], *, causal: bool
+    ) -> None:
+        self.name = name
+        self.source = source
+        self.reading = reading
+        self.causal = causal
+
+    def columns(self, rows: Rows) -> dict[str, list[Any]]:
+        """Return its own tokens of each row, and what their source asks for."""
+        own = self.reading(rows.taught)
+        places = {example.id: place for place, example in enumerate(own.examples)}
+        order = [places[example.id] for example in rows.examples]
+        columns = {
+            f"{self.name}/input_ids": own.sources,
+            f"{self.name}/labels": own.targets,
+            **self.source.columns(own),
+        }
+        return {name: [values[place] for place in order] for name, values in columns.items()}
+
+    def of_batch(
+        self, rows: Sequence[Mapping[str, Any]], batch: Mapping[str, Tensor]
+    ) -> dict[str, Any]:
+        """Return the signals of the same questions, at the teacher's own tokens."""
+        if isinstance(self.source, OnlineSignals):
+            sources, targets = (
+                [row[f"{self.name}/{key}"] for row in rows] for key in ("input_ids", "labels")
+            )
+            padding = self.source.model.config.pad_token_id or 0
+            batch = collate(sources, targets, padding, causal=self.causal)
+        return self.source.of_batch(rows, batch)
 
 
 class SeveralSources:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kdsearch.distill.capture import Captured, capture
 from kdsearch.distill.data import Rows, joined
 from kdsearch.distill.group import TeacherGroup
-from kdsearch.distill.sources import CachedSignals, OnlineSignals, Source
+from kdsearch.distill.sources import CachedSignals, OnlineSignals, OwnTokens, Source
 from kdsearch.distill.store import DamagedStoreError, SignalStore
 from kdsearch.model_folders import fingerprint
 from kdsearch.spec.cache import CacheMode
@@ -48,7 +48,13 @@ def provide(workspace: Workspace, reader: Student, load: Load) -> Provided:
     cache, requests = workspace.spec.cache, workspace.signal_requests
     kinds = workspace.stored_targets
     rows = joined([workspace.rows("train", reader, taught=taught) for taught in kinds])
-    size = sum(_planned_bytes(workspace, name, rows) for name in requests)
+    read = {
+        name: joined([workspace.own_rows(name, taught=taught) for taught in kinds])
+        if asked.own_tokens
+        else rows
+        for name, asked in requests.items()
+    }
+    size = sum(_planned_bytes(workspace, name, own) for name, own in read.items())
     mode = cache.choose(size)
     event = {
         "mode": mode.value,
@@ -58,7 +64,7 @@ def provide(workspace: Workspace, reader: Student, load: Load) -> Provided:
     }
     stores, flops = dict[str, Any](), 0.0
     if mode is CacheMode.CACHED:
-        each = {name: _store(workspace, name, rows, load) for name in requests}
+        each = {name: _store(workspace, name, own, load) for name, own in read.items()}
         stores = {name: done.path.name for name, done in each.items()}
         flops = sum(2.0 * _compute(workspace, name) * done.tokens for name, done in each.items())
         counts = [done._asdict() for done in each.values()]
@@ -87,7 +93,13 @@ def open_source(workspace: Workspace, name: str, load: Load, say: Callable[[str]
         say: Told what had to be done.
     """
     if name not in workspace.sources:
-        workspace.sources[name] = _opened(workspace, name, load, say)
+        source = _opened(workspace, name, load, say)
+        if workspace.signal_requests[name].own_tokens:
+            causal = not workspace.staff[name].facts.encoder_decoder
+            source = OwnTokens(
+                name, source, lambda taught: workspace.own_rows(name, taught=taught), causal=causal
+            )
+        workspace.sources[name] = source
     return workspace.sources[name]
 
 

@@ -15,6 +15,7 @@ from kdsearch.distill.supply import provide
 from kdsearch.errors import ModelError
 from kdsearch.plugin import Student
 from kdsearch.spec.parts import ANSWER_SIGNALS
+from kdsearch.spec.teaching import WITHOUT_TOKENS
 from kdsearch.spec.training import Training
 
 if TYPE_CHECKING:
@@ -179,10 +180,11 @@ def _check_tokens(workspace: Workspace, reader: Student, load: Any) -> None:
     """
     known = reader.tokenizer.get_vocab()
     for teacher in workspace.staff.teachers:
-        if teacher.needs - ANSWER_SIGNALS and load(teacher.name).tokenizer.get_vocab() != known:
+        compared = teacher.needs - WITHOUT_TOKENS
+        if compared and load(teacher.name).tokenizer.get_vocab() != known:
             raise ModelError(
                 f"teacher '{teacher.name}' has another tokenizer than the first, which is the "
                 "students'",
                 where=str(teacher.folder),
-                fix="let it teach by choice_scores, or by answer_ce with labels: teacher",
+                fix="let it teach by choice_scores, uld, or answer_ce with labels: teacher",
             )

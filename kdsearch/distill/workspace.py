@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.data import Encoder, Rows, encode
 from kdsearch.distill.staff import OneTeacher, Staff
-from kdsearch.distill.students import domain_tokenizer
+from kdsearch.distill.students import domain_tokenizer, load_tokenizer
 from kdsearch.errors import PluginError
 from kdsearch.facts import ModelFacts, facts_of_config
 from kdsearch.plugin import (
@@ -201,6 +201,28 @@ class Workspace:
             self._rows[key] = self.encoded(examples, reader, self.taught if taught else None)
         return self._rows[key]
 
+    def own_rows(self, name: str, *, taught: bool) -> Rows:
+        """Return train as one that teaches reads it, in its own tokens.
+
+        Args:
+            name: The teacher.
+            taught: Whether the teachers' answers stand in place of the gold ones.
+        """
+        key = (name, taught)
+        if key not in self._rows:
+            teacher = self.staff[name]
+            self._rows[key] = encode(
+                self.assigned.train,
+                self.parts.domain,
+                self.parts.options,
+                load_tokenizer(teacher.folder),
+                self.spec.prompt,
+                causal=not teacher.facts.encoder_decoder,
+                taught=self.taught if taught else None,
+                evaluation=self.spec.evaluation,
+            )
+        return self._rows[key]
+
     def encoded(
         self,
         examples: Sequence[Example],
@@ -307,7 +329,10 @@ class Workspace:
         depths = (self._depth(Size(**size)) for size in self.manifest["sizes"])
         facts = {place: teacher.facts for place, teacher in self.teachers.items()}
         found = stage_requests(self.spec.stage, self.parts.losses, facts, depths, self.spec.cache)
-        return {name: replace(asked, tokens=self.teacher_ids) for name, asked in found.items()}
+        return {
+            name: asked if asked.own_tokens else replace(asked, tokens=self.teacher_ids)
+            for name, asked in found.items()
+        }
 
     def _depth(self, size: Size) -> int:
         """Return how many layers a student's stacks have; built to see where nothing says it."""

@@ -19,7 +19,7 @@ from kdsearch.facts import (
 )
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.spec.teachers import NAMED, loss_of
-from kdsearch.spec.teaching import ANSWER_SIGNALS
+from kdsearch.spec.teaching import WITHOUT_TOKENS
 from kdsearch.tokens import byte_tokens, known_tokens
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def name_of(source: Teacher, facts: ModelFacts) -> str:
 def _refuse(stage: Stage, parts: Parts, place: int, what: str) -> None:
     """Refuse terms that compare tokens with a teacher that does not share the students'."""
     for key, needs in parts.needs_by_term.items():
-        compared = sorted(needs - ANSWER_SIGNALS)
+        compared = sorted(needs - WITHOUT_TOKENS)
         if compared and place in stage.readers(key):
             others = [stage.names[other] for other in stage.teaching if other != place]
             raise SpecError(
@@ -99,7 +99,7 @@ def _advice(key: str, others: list[str], place: int) -> str:
     named = [f"name one that shares it ({loss_of(key)}{NAMED}{others[0]})"] if others else []
     return ", ".join(
         [
-            "let it teach by choice_scores, or by answer_ce with labels: teacher",
+            "let it teach by choice_scores, uld, or answer_ce with labels: teacher",
             *named,
             f"or set teachers.{place}.weight: 0",
         ]

@@ -61,6 +61,9 @@ class Signal(StrEnum):
     ATTENTION_SCORES = "attention_scores"
     """Of a layer of self-attention, counted from 1: how much each token attends to each, without
     mask and softmax; the last dimension is the heads."""
+    SORTED_PROBABILITIES = "sorted_probabilities"
+    """At each target token of its own, the largest probabilities of the next one in descending
+    order, whatever they are of; 0 where there is no token. A teacher of other tokens has it too."""
     TEXT = "text"
     """Its own answers: they take the place of the gold ones as targets."""
     CHOICE_SCORES = "choice_scores"

@@ -97,16 +97,28 @@ class ChoiceScoresConfig(Options):
     """Softens both distributions; value and gradient are scaled by its square."""
 
 
+class UldConfig(Options):
+    """Distance of sorted probabilities, for a teacher of other tokens (Boizard et al. 2024)."""
+
+    largest: int = Field(default=64, gt=0)
+    """How many probabilities are compared one by one; the others count as one."""
+
+    def request(self, teacher: ModelFacts, student_layers: int) -> SignalRequest:
+        """Return how many probabilities are read."""
+        return SignalRequest(largest=min(self.largest, teacher.entries))
+
+
 @hookimpl
 def kdsearch_losses() -> list[Loss]:
     """Offer the core's loss terms."""
     home = "kdsearch.distill.losses"
-    logits, hidden, attention, choices = (
+    logits, hidden, attention, sorted_probabilities, choices = (
         frozenset({signal})
         for signal in (
             Signal.TOP_LOGITS,
             Signal.HIDDEN_STATES,
             Signal.ATTENTION_RELATIONS,
+            Signal.SORTED_PROBABILITIES,
             Signal.CHOICE_SCORES,
         )
     )
@@ -117,6 +129,7 @@ def kdsearch_losses() -> list[Loss]:
         NamedLoss("hidden_mse", "2", HiddenMseConfig, hidden, f"{home}:HiddenMse"),
         NamedLoss("attention_relations", "1", relations, attention, f"{home}:AttentionRelations"),
         NamedLoss("choice_scores", "1", ChoiceScoresConfig, choices, f"{home}:ChoiceScores"),
+        NamedLoss("uld", "1", UldConfig, sorted_probabilities, f"{home}:Uld"),
         NamedLoss("rationale", "1", RationaleConfig, frozenset(), f"{home}:Rationale"),
         NamedLoss("anti_shortcut", "1", AntiShortcutConfig, frozenset(), f"{home}:AntiShortcut"),
     ]

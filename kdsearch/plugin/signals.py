@@ -43,6 +43,8 @@ class SignalRequest:
     each."""
     layers: tuple[LayerSignal, ...] = ()
     """Which signals of single layers."""
+    largest: int | None = None
+    """How many of the sorted probabilities at each target token; none unless given."""
     top_k: int | None = None
     """How many logits are kept; the whole vocabulary unless given."""
     tokens: tuple[int, ...] | None = None
@@ -59,10 +61,16 @@ class SignalRequest:
     def names(self) -> tuple[str, ...]:
         """What is asked for, in words: `top_logits`, `hidden_states/decoder/30`."""
         layers = (f"{wanted.kind.value}/{wanted.stack}/{wanted.layer}" for wanted in self.layers)
-        return ((Signal.TOP_LOGITS.value,) if self.top_logits else ()) + tuple(layers)
+        tokens = {Signal.TOP_LOGITS: self.top_logits, Signal.SORTED_PROBABILITIES: self.largest}
+        return (*(signal.value for signal, asked in tokens.items() if asked), *layers)
+
+    @property
+    def own_tokens(self) -> bool:
+        """Whether the teacher reads the questions in its own tokens: nothing compares entries."""
+        return bool(self.largest) and not self.top_logits and not self.layers
 
     def __bool__(self) -> bool:
-        return self.top_logits or bool(self.layers)
+        return self.top_logits or bool(self.layers) or bool(self.largest)
 
     def __or__(self, other: SignalRequest) -> SignalRequest:
         """Ask for all that either asks for."""
@@ -71,6 +79,7 @@ class SignalRequest:
             top_logits=self.top_logits or other.top_logits,
             temperatures=tuple(sorted({*self.temperatures, *other.temperatures})),
             layers=tuple(sorted({*self.layers, *other.layers})),
+            largest=max(self.largest or 0, other.largest or 0) or None,
         )
 
 

@@ -195,6 +195,7 @@ def stored_bytes(
         entry = 2 if vocabulary <= SMALL_VOCABULARY else 4
         each = 2 * request.top_k + 4 * len(request.temperatures)
         a_target = request.top_k * entry + members * each
+    a_target += 4 * min(request.largest or 0, vocabulary)
     width = 2 if request.half else 4
     return sum(
         a_target * target

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 ANSWER_SIGNALS = frozenset({Signal.TEXT, Signal.CHOICE_SCORES})
 """What answers tell; all that can be known of a teacher that is a file of them."""
 
+WITHOUT_TOKENS = ANSWER_SIGNALS | {Signal.SORTED_PROBABILITIES}
+"""What a teacher can say whatever its tokens."""
+
 COMBINED = ANSWER_SIGNALS | {Signal.TOP_LOGITS}
 """What several teachers can say as one."""
 

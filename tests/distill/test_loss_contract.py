@@ -23,6 +23,7 @@ KEPT: Mapping[str, Mapping[str, Any]] = {
     "hidden_mse": {"layers": "uniform"},
     "attention_relations": {"stack": "decoder"},
     "choice_scores": {"temperature": 2.0},
+    "uld": {"largest": 20},
     "rationale": {"predict": "predict: "},
     "anti_shortcut": {"blank": 1.0},
 }

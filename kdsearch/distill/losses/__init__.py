@@ -11,6 +11,7 @@ from kdsearch.distill.losses.rationale import Rationale
 from kdsearch.distill.losses.relations import AttentionRelations
 from kdsearch.distill.losses.shortcuts import AntiShortcut
 from kdsearch.distill.losses.soft_labels import SoftLabels
+from kdsearch.distill.losses.uld import Uld
 
 __all__ = [
     "AnswerCe",
@@ -20,4 +21,5 @@ __all__ = [
     "HiddenMse",
     "Rationale",
     "SoftLabels",
+    "Uld",
 ]
