@@ -104,6 +104,8 @@ class TrialProgress(Event):
     """A dev item with `question`, `correct`, `teacher`, `student`, `score` and `running`."""
     note: str | None = None
     """What the trial did beside training, such as a repair."""
+    stage: int | None = None
+    """Of several, the one that the student is in, from 0; steps count those of all."""
 
 
 @dataclass(frozen=True, kw_only=True)

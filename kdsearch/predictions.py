@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from kdsearch.plugin.api import Example
-    from kdsearch.spec.models import SearchSpec
+    from kdsearch.spec.models import SearchSpec, Stage
     from kdsearch.spec.parts import Parts
     from kdsearch.splits import Assigned
 
@@ -182,17 +182,39 @@ def check_predictions(spec: SearchSpec, parts: Parts, assigned: Assigned | None)
     Raises:
         DataError: If the file is missing or malformed, or does not answer what is asked.
     """
-    stage = spec.stage
-    for place in sorted({0, *stage.teaching}):
-        source, needs = stage.teachers[place].predictions, parts.needs_of(stage, place)
-        if source is None:
-            continue
-        given = Predictions(Path(source))
+    first = spec.stage.teachers[0].predictions
+    if first is not None:
+        given, needs = Predictions(Path(first)), parts.needs_of(spec.stage, 0)
         if assigned is not None:
-            splits = assigned._asdict() if place == 0 else {"train": assigned.train}
+            splits = assigned._asdict()
             if not needs:
                 del splits["train"]
             given.check(splits, ["train"] if Signal.CHOICE_SCORES in needs else [])
+    others = [place for place in spec.stage.teaching if place]
+    check_taught(spec.stage, parts, others, assigned.train if assigned else None)
+
+
+def check_taught(
+    stage: Stage, parts: Parts, places: Iterable[int], train: Sequence[Example] | None
+) -> None:
+    """Refuse answers of black boxes that do not serve to teach; without data, malformed ones.
+
+    Args:
+        stage: The stage.
+        parts: Its plugins.
+        places: Of its teachers.
+        train: What it trains on.
+
+    Raises:
+        DataError: If a file is missing or malformed, or does not answer what is asked.
+    """
+    for place in places:
+        source, needs = stage.teachers[place].predictions, parts.needs_of(stage, place)
+        if source is not None:
+            given = Predictions(Path(source))
+            if needs and train is not None:
+                scored = ["train"] if Signal.CHOICE_SCORES in needs else []
+                given.check({"train": train}, scored)
 
 
 def predictions_fingerprint(path: Path) -> str:

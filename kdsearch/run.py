@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kdsearch import __version__
-from kdsearch.assistants import student_folder
 from kdsearch.errors import RunError
 from kdsearch.events import RunStarted
-from kdsearch.model_folders import fingerprint as weights_fingerprint
-from kdsearch.model_folders import located
 from kdsearch.plan import Plan, make_plan
+from kdsearch.plan.paths import absolute_paths
+from kdsearch.plan.records import measures_of, source_fingerprints
 from kdsearch.plugin.host import Host
-from kdsearch.predictions import predictions_fingerprint
 from kdsearch.search.director import Director, Guesses, Sink
 from kdsearch.search.journal import Journal
 from kdsearch.search.policy import Policy
@@ -27,7 +25,7 @@ from kdsearch.search.summary import summarise
 from kdsearch.search.tpe import STARTUP, Tried, suggest
 from kdsearch.spec.loading import differences, load_spec, write_spec
 from kdsearch.spec.models import SearchSpec, Settings, settings_hash
-from kdsearch.spec.parts import Parts, resolve_parts
+from kdsearch.spec.parts import resolve_parts
 from kdsearch.splits import (
     Assigned,
     fingerprint,
@@ -35,6 +33,7 @@ from kdsearch.splits import (
     load,
     units_of,
 )
+from kdsearch.stages import earlier_train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -192,38 +191,6 @@ def _grew(old: Any, new: Any) -> bool:
     return bool(old == new)
 
 
-def absolute_paths(spec: SearchSpec, parts: Parts) -> SearchSpec:
-    """Make the spec's paths absolute: workers may run elsewhere.
-
-    A domain's options are paths where its `Options` type them as `pathlib.Path`. Models of the hub
-    are downloaded, and named by their commit.
-
-    Raises:
-        ModelError: If there is no model of a name.
-    """
-    values = spec.model_dump(mode="json")
-    stage = values["stages"][-1]
-    options = parts.options.model_dump()
-    for name in stage["domain"]["options"]:
-        if isinstance(options[name], Path):
-            stage["domain"]["options"][name] = str(options[name].absolute())
-    for place, teacher in enumerate(stage["teachers"]):
-        used = place == 0 or place in spec.stage.teaching
-        if teacher["model"] is not None and used:
-            teacher["model"] = located(teacher["model"])
-        for key in ("predictions", "run"):
-            if teacher[key] is not None:
-                teacher[key] = str(Path(teacher[key]).absolute())
-    for training in (stage["train"], *(teacher["fine_tune"] for teacher in stage["teachers"])):
-        if training is not None and training["deepspeed"] is not None:
-            training["deepspeed"] = str(Path(training["deepspeed"]).absolute())
-    if (own := getattr(parts.ladder_config, "located", None)) is not None:
-        values["ladder"] |= own().model_dump(mode="json")
-    if values["cache"]["path"] is not None:
-        values["cache"]["path"] = str(Path(values["cache"]["path"]).absolute())
-    return SearchSpec.model_validate(values)
-
-
 class _Search:
     """All that a run knows before its first job."""
 
@@ -240,14 +207,16 @@ class _Search:
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields
         }
-        for place in self.plan.teachers:
-            source, at = spec.stage.teachers[place], f"@{spec.stage.names[place]}" if place else ""
-            if source.predictions is not None:
-                found = predictions_fingerprint(Path(source.predictions))
-                self.fingerprints[f"predictions{at}"] = found
-            if source.run is not None:
-                folder = student_folder(Path(source.run), str(source.size))
-                self.fingerprints[f"assistant{at}"] = weights_fingerprint(folder)
+        self.earlier = [
+            (own, earlier_train(spec, place, own, self.assigned).train)
+            for place, own in enumerate(self.parts.earlier)
+        ]
+        for place, (_, train) in enumerate(self.earlier):
+            self.fingerprints[f"stages.{place}.train"] = fingerprint(train)
+        for place, stage in enumerate(self.plan.stages):
+            prefix = "" if stage is self.plan.stage else f"stages.{place}."
+            sources = source_fingerprints(stage)
+            self.fingerprints |= {f"{prefix}{name}": found for name, found in sources.items()}
 
     def manifest(self, *, force: bool) -> dict[str, Any]:
         """Return what a run records of itself besides its events."""
@@ -267,12 +236,11 @@ class _Search:
             "threads": self.spec.resources.cpus,
             "force": force,
             "spec": self.spec.model_dump(mode="json"),
-            "teacher": self._measures(0),
-            "teachers": {
-                self.spec.stage.names[place]: self._measures(place)
-                for place in self.plan.teachers
-                if place
-            },
+            **measures_of(self.plan.stage),
+            "stages": [
+                measures_of(stage, f"stages/{place}/")
+                for place, stage in enumerate(self.plan.stages[:-1])
+            ],
             "sizes": [asdict(size) for size in self.plan.sizes],
             "data": self.fingerprints,
         }
@@ -281,17 +249,7 @@ class _Search:
         """Refuse questions that the models cannot read; see `reading.check_prompts`."""
         from kdsearch.distill.reading import check_prompts
 
-        check_prompts(self.spec, self.parts, self.plan.teacher, self.assigned)
-
-    def _measures(self, place: int) -> dict[str, Any]:
-        """Return the measures of a teacher, with the place of what the run makes of it."""
-        stage, measures = self.spec.stage, asdict(self.plan.teachers[place])
-        source, root = stage.teachers[place], f"teachers/{stage.names[place]}"
-        if source.fine_tune is not None:
-            measures["path"] = f"{root}/model" if place else "teacher/model"
-        elif source.predictions is not None:
-            measures["path"] = f"{root}/tokenizer" if place else "teacher/tokenizer"
-        return measures
+        check_prompts(self.spec, self.parts, self.plan.teacher, self.assigned, self.earlier)
 
     def check_data(self, manifest: Mapping[str, Any]) -> None:
         """Refuse other data than a run began with."""
@@ -345,7 +303,8 @@ class _Search:
             executor(director, self.spec, self.folder / "ray")
             summary = summarise(journal.records)
         self._export(summary)
-        for unfinished in (self.folder / "trials").glob("*/training"):  # what was stopped or failed
+        trials = self.folder / "trials"  # what was stopped or failed has left its checkpoints
+        for unfinished in (*trials.glob("*/training"), *trials.glob("*/stages/*/training")):
             shutil.rmtree(unfinished)
         text = json.dumps(summary, indent=1, allow_nan=False)
         (self.folder / "summary.json").write_text(text + "\n", encoding="utf8")
@@ -369,15 +328,14 @@ class _Search:
     ) -> Mapping[str, Any]:
         if self.plan.suggested and index is not None and index >= STARTUP:
             seed = f"{self.spec.search.seed}:{size}"
-            return suggest(self.spec.stage.spaces, tried, seed)
+            return suggest(self.spec.spaces, tried, seed)
         drawn = self.plan.configurations[index or 0]
-        shared = {path: value for path, value in drawn.items() if path.startswith("train.")}
-        return shared if index is None else drawn
+        return self.spec.shared(drawn) if index is None else drawn
 
     def _settings(self, index: int | None, drawn: Mapping[str, Any]) -> Settings:
         if index is None:
-            return self.spec.stage.baseline(self.plan.configurations[0])
-        return self.spec.stage.resolve(drawn)
+            return self.spec.baseline(self.plan.configurations[0])
+        return self.spec.resolve(drawn)
 
     def _guesses(self) -> Guesses:
         return guesses_of(self.assigned.train, self.assigned.dev)

@@ -17,6 +17,7 @@ from kdsearch.plugin.host import Host
 from kdsearch.predictions import Predictions
 from kdsearch.spec.document import parse_document
 from kdsearch.spec.loading import load_spec
+from kdsearch.spec.models import Stage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,3 +112,13 @@ def test_every_part_of_a_spec_is_valid(
     file = tmp_path / "tickets.json"  # JSON is YAML
     file.write_text(json.dumps({**first, **second}), encoding="utf8")
     assert load_spec(file, Host([plugin])).stage.names == teachers
+
+
+def test_the_stages_are_valid(tmp_path: Path, plugin: Path) -> None:
+    texts = blocks("yaml")
+    whole = parse_document(texts[0], "README").data
+    top = {key: value for key, value in whole.items() if key not in Stage.model_fields}
+    file = tmp_path / "stages.json"
+    file.write_text(json.dumps({**top, **parse_document(texts[-1], "README").data}))
+    spec = load_spec(file, Host([plugin]))
+    assert [stage.domain.name for stage in spec.stages] == ["winogrande", "social_iqa"]

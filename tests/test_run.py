@@ -17,9 +17,10 @@ from kdsearch.distill.training import train
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmTested, TrialFinished, TrialProgress
 from kdsearch.local import run_locally
+from kdsearch.plan.paths import absolute_paths
 from kdsearch.plugin import Example
 from kdsearch.plugin.host import Host
-from kdsearch.run import absolute_paths, guesses_of, resume, run
+from kdsearch.run import guesses_of, resume, run
 from kdsearch.search.journal import read
 from kdsearch.spec.loading import load_spec, resolve_parts
 

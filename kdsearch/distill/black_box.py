@@ -33,7 +33,8 @@ def prepare_black_box(
         workspace.scratch_tokenizer().save_pretrained(teacher.folder)
     if teacher.needs:
         write_predictions(teacher.taught_file, given.of(workspace.assigned.train))
-    if not first and not given.answers(workspace.assigned.dev):
+    dev = workspace.assigned.dev
+    if not first and not (dev and given.answers(dev)):
         return None, None, 0
     answers = answer_given(workspace, teacher, "dev")
     return None, answers.mean, len(answers.scores)

@@ -27,24 +27,15 @@ from kdsearch.distill.evaluate import (
 )
 from kdsearch.distill.fitting import (
     Report,
-    beside,
-    beside_compute,
-    budget,
-    build_objective,
-    check_steps,
-    fit,
     to_device,
-    tokens_of,
-    tokens_trained,
 )
 from kdsearch.distill.samples import Samples
+from kdsearch.distill.stages import counted, works_of
 from kdsearch.distill.students import count_parameters, load_student
 from kdsearch.distill.teachers import answer_split, prepare_teachers
-from kdsearch.distill.views import view_tokens
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_folder
-from kdsearch.plugin import Example, Signal, Student
 from kdsearch.search.graded import paired_figures
 from kdsearch.search.shortcuts import SHOWN_ANSWERS
 from kdsearch.spec.models import Settings, settings_hash
@@ -52,6 +43,8 @@ from kdsearch.splits import units_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from kdsearch.plugin import Example, Student
 
 
 def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
@@ -87,7 +80,7 @@ def _workspace(run: Path, written: int) -> Workspace:
 
 
 def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Train one student and answer dev with it, before and after."""
+    """Train one student through all stages and answer dev with it, before and after."""
     started = time.monotonic()
     settings = Settings.model_validate(job["settings"])
     folder = workspace.trial_folder(job["trial"])
@@ -100,10 +93,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
             where=f"ladder {workspace.spec.ladder.kind}",
         )
     to_device(student.model)
-    by_term = workspace.needs(settings)
-    needs = frozenset[Signal]().union(*by_term.values())
-    taught = Signal.TEXT in needs
-    rows, dev = workspace.rows("train", student, taught=taught), workspace.rows("dev", student)
+    works = works_of(workspace, student, settings)
+    dev = workspace.rows("dev", student)
     domain, metric = workspace.parts.domain, workspace.spec.match.metric
     known = read_answers(workspace.teacher_root / "dev.jsonl")
     teacher, samples = known.scores, Samples(student, dev, known, domain, metric)
@@ -125,46 +116,46 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         measured[step] = judged()
         return measured[step][1]
 
+    last = counted(report, works, len(works) - 1)
+
     def tell(progress: Mapping[str, Any]) -> None:
-        report(progress if "note" in progress else {**progress, "sample": samples.take()})
+        last(progress if "note" in progress else {**progress, "sample": samples.take()})
 
     untrained = judged()[0]
     shares = answer_shares(domain, untrained.predictions, dev.examples)
-    model = build_objective(workspace, student, settings.losses)
-    more = beside(workspace, student, settings.losses, rows)
-    training, files = settings.training, folder / "training"
-    done = fit(workspace, model, rows, training, job, tell, files, by_term, more, judge)
+    ended = [
+        work.train(job, counted(report, works, place), folder / "stages" / str(place) / "training")
+        for place, work in enumerate(works[:-1])
+    ]
+    ended.append(works[-1].train(job, tell, folder / "training", judge))
+    done, before = ended[-1], sum(work.steps for work in works[:-1])
     answers, scores = measured.get(done.kept) or judged()
     student.model.save_pretrained(folder / "student")
     student.tokenizer.save_pretrained(folder / "student")
     answers.write(folder / "dev.jsonl")
     facts = facts_of_folder(folder / "student")
-    options = rows.option_tokens if "choices" in more else 0
-    further = (options + view_tokens(more)) / rows.tokens
-    trained = tokens_trained(rows, training, done.step)
-    checks = sum(step <= done.step for step in check_steps(training, rows))
-    held_out = checks * (rows.tokens - tokens_of(rows, training))
-    asked = dev.tokens * (1 + checks + (done.kept not in measured))
-    teacher_compute = beside_compute(workspace, by_term)
+    spent = [work.spent(each) for work, each in zip(works, ended, strict=True)]
+    asked = dev.tokens * (1 + len(measured) + (done.kept not in measured))
     result = {
         **scores,
         "untrained_score": untrained.mean,
         "untrained_answers": [list(share) for share in shares[:SHOWN_ANSWERS]],
         "settings_hash": settings_hash(settings),
         "flops": {
-            "training": 6.0 * facts.compute_parameters * trained * (1.0 + further),
-            "evaluation": 2.0 * facts.compute_parameters * (asked + held_out),
-            "teacher": 2.0 * teacher_compute * (trained + held_out),
+            "training": 6.0 * facts.compute_parameters * sum(each.training for each in spent),
+            "evaluation": 2.0 * facts.compute_parameters * (asked + sum(e.held_out for e in spent)),
+            "teacher": sum(each.teacher_flops for each in spent),
         },
-        "step": done.step,
-        "total_steps": budget(training, rows),
-        "kept_step": done.kept,
+        "step": before + done.step,
+        "total_steps": before + works[-1].steps,
+        "kept_step": before + done.kept,
         "ended": done.reason,
         "seconds": time.monotonic() - started,
     }
     (folder / SETTINGS).write_text(json.dumps(job["settings"], indent=1), encoding="utf8")
     (folder / "metrics.json").write_text(json.dumps(result), encoding="utf8")
-    shutil.rmtree(folder / "training", ignore_errors=True)  # its checkpoints
+    for files in (folder / "training", *folder.glob("stages/*/training")):  # its checkpoints
+        shutil.rmtree(files, ignore_errors=True)
     return result
 
 

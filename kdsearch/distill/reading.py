@@ -12,9 +12,12 @@ from kdsearch.distill.data import encode
 from kdsearch.distill.students import domain_tokenizer, load_tokenizer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from transformers import PreTrainedTokenizerBase
 
     from kdsearch.facts import ModelFacts
+    from kdsearch.plugin import Example
     from kdsearch.spec.models import SearchSpec
     from kdsearch.spec.parts import Parts
     from kdsearch.splits import Assigned
@@ -23,8 +26,21 @@ ENCODER_DECODERS = ("t5",)
 """Families whose models read a prompt by itself; the others read prompt and answer as one."""
 
 
-def check_prompts(spec: SearchSpec, parts: Parts, teacher: ModelFacts, assigned: Assigned) -> None:
+def check_prompts(
+    spec: SearchSpec,
+    parts: Parts,
+    teacher: ModelFacts,
+    assigned: Assigned,
+    earlier: Sequence[tuple[Parts, Sequence[Example]]] = (),
+) -> None:
     """Read every question as the teacher, and students of another family, would read it.
+
+    Args:
+        spec: The search.
+        parts: Its plugins.
+        teacher: The first teacher's measures.
+        assigned: The splits.
+        earlier: The plugins of each stage before the last, and what it trains on.
 
     Raises:
         DataError: If a prompt is too long, or two options are the same to a model.
@@ -41,17 +57,19 @@ def check_prompts(spec: SearchSpec, parts: Parts, teacher: ModelFacts, assigned:
     families = {family} if source.predictions is not None else {family, teacher.family}
     for causal in {each not in ENCODER_DECODERS for each in families}:
         _read(spec, parts, tokenizer, assigned, causal=causal)
+        for own, train in earlier:
+            _read(spec, own, tokenizer, [train], causal=causal)
 
 
 def _read(
     spec: SearchSpec,
     parts: Parts,
     tokenizer: PreTrainedTokenizerBase,
-    assigned: Assigned,
+    splits: Iterable[Sequence[Example]],
     *,
     causal: bool,
 ) -> None:
-    for examples in assigned:
+    for examples in splits:
         encode(
             examples,
             parts.domain,

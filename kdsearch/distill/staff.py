@@ -72,7 +72,7 @@ class Staff:
         stage: The stage.
         parts: Its plugins.
         teachers: Those that teach, in the order of the stage.
-        metric: By which an answer is right.
+        metric: By which an answer is right; where the domain has no such, its first.
     """
 
     def __init__(
@@ -81,7 +81,8 @@ class Staff:
         self.teachers = teachers
         self.names = [teacher.name for teacher in teachers]
         self.domain = parts.domain
-        self.metric = metric
+        known = parts.domain.metrics
+        self.metric = metric if metric in known else known[0]
         self.by_correctness = weighs_answers(stage, parts.needs_by_term)
 
     def __getitem__(self, name: str) -> OneTeacher:

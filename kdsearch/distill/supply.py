@@ -120,7 +120,7 @@ def _opened(workspace: Workspace, name: str, load: Load, say: Callable[[str], No
     try:
         return CachedSignals(SignalStore(path), column, members)
     except DamagedStoreError as error:
-        provided = provide(workspace, workspace.reader(load), load)
+        provided = provide(workspace, workspace.reader(), load)
         say(f"teacher signals in {path}: {error}; {provided.event['computed']} rows computed anew")
         return CachedSignals(SignalStore(path), column, members)
 

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from kdsearch.distill.workspace import Workspace
 
 
+SEEDS_A_STAGE = 1000
+"""Between the seeds of two stages' teachers, so that no two begin alike."""
+
+
 @dataclass
 class Prepared:
     """What came of a teacher's preparation."""
@@ -34,7 +38,8 @@ class Prepared:
     parameters: int | None
     """None of a black box."""
     score: float | None
-    """On dev; None of a black box beside the first teacher that does not answer all of it."""
+    """On dev; None of one that teaches in an earlier stage, and of a black box that does not answer
+    all of dev."""
     items: int
     flops: dict[str, float] = field(
         default_factory=lambda: {"fine_tune": 0.0, "signals": 0.0, "evaluation": 0.0}
@@ -46,53 +51,89 @@ def prepare_teachers(
 ) -> dict[str, Any]:
     """Fine-tune teachers if asked, store their signals on train and their answers to dev.
 
-    Their answers to train are stored too where a loss reads them, or they are weighed by them.
+    Their answers to train are stored too where a loss reads them, or they are weighed by them. The
+    teachers of earlier stages come last: their rows are read as the students read them.
 
     Returns:
         What `TeacherReady` says: of the first, and by name of the others in `others`; FLOPs are
         those of all.
     """
-    loaded: dict[str, Student] = {}
-
-    def load(name: str) -> Student:
-        if name not in loaded:
-            loaded[name] = workspace.staff[name].load()
-        return loaded[name]
-
-    done, cut = {}, dict[str, int]()
-    for place, teacher in workspace.teachers.items():
-        if teacher.given is not None:
-            done[place] = Prepared(*prepare_black_box(workspace, teacher, first=place == 0))
-            continue
-        own = {**job, "seed": job["seed"] + place}
-        model, done[place], counted = _prepare(workspace, teacher, own, report)
-        cut = cut or counted
-        if place == 0 or teacher.needs - ANSWER_SIGNALS:
-            loaded[teacher.name] = model
-    first = workspace.teachers[0]
-    reader = workspace.reader(load)
+    ready = _Preparation(workspace, job, report)
+    done, cut = ready.prepare()
+    first, reader = workspace.teachers[0], ready.reader()
     if first.given is not None:
         cut = workspace.read_all(reader)
     else:
         spent = 2.0 * first.facts.compute_parameters
-        done[0].flops["signals"] += spent * workspace.prepare_ladder(reader)
-    _check_tokens(workspace, reader, load)
-    signals: Mapping[str, Any] = {}
-    if workspace.signal_requests:
-        signals, flops = provide(workspace, reader, load)
-        done[0].flops["signals"] += flops
-    for teacher in workspace.teachers.values():  # their checkpoints
-        shutil.rmtree(teacher.root / "training", ignore_errors=True)
-    kinds = done[0].flops
+        done[first.name].flops["signals"] += spent * workspace.prepare_ladder(reader)
+    signals, flops = ready.provide(reader)
+    done[first.name].flops["signals"] += flops
+    for place, stage in enumerate(workspace.earlier):
+        earlier = _Preparation(
+            stage, {**job, "seed": job["seed"] + SEEDS_A_STAGE * (1 + place)}, report
+        )
+        more, _ = earlier.prepare()
+        cut[f"stages.{place}.train"] = stage.read_all(reader)["train"]
+        _, flops = earlier.provide(reader)
+        done[first.name].flops["signals"] += flops
+        done |= {f"stages.{place}.{name}": each for name, each in more.items()}
+    own = done.pop(first.name)
+    every = [own, *done.values()]
     return {
-        **asdict(done[0]),
+        **asdict(own),
         "cut": cut,
         "signals": signals,
-        "flops": {kind: sum(each.flops[kind] for each in done.values()) for kind in kinds},
-        "others": {
-            workspace.teachers[place].name: asdict(each) for place, each in done.items() if place
-        },
+        "flops": {kind: sum(each.flops[kind] for each in every) for kind in own.flops},
+        "others": {name: asdict(each) for name, each in done.items()},
     }
+
+
+class _Preparation:
+    """Prepares the teachers of one stage."""
+
+    def __init__(self, workspace: Workspace, job: Mapping[str, Any], report: Report) -> None:
+        self.workspace = workspace
+        self.job = job
+        self.report = report
+        self.loaded: dict[str, Student] = {}
+
+    def load(self, name: str) -> Student:
+        """Return one that teaches, loaded once."""
+        if name not in self.loaded:
+            self.loaded[name] = self.workspace.staff[name].load()
+        return self.loaded[name]
+
+    def reader(self) -> Student:
+        """Return what reads rows as students do; see `Workspace.reader`."""
+        first = self.workspace.teachers[0]
+        return self.loaded.get(first.name) or self.workspace.reader()
+
+    def prepare(self) -> tuple[dict[str, Prepared], dict[str, int]]:
+        """Fine-tune teachers and let them answer; return what came of each, and what was cut."""
+        done, cut, decides = dict[str, Prepared](), dict[str, int](), self.workspace.last
+        for place, teacher in self.workspace.teachers.items():
+            first = place == 0 and decides is self.workspace
+            if teacher.given is not None:
+                told = prepare_black_box(self.workspace, teacher, first=first)
+                done[teacher.name] = Prepared(*told)
+                continue
+            own = {**self.job, "seed": self.job["seed"] + place}
+            model, done[teacher.name], counted = _prepare(self.workspace, teacher, own, self.report)
+            cut = cut or counted
+            if first or teacher.needs - ANSWER_SIGNALS:
+                self.loaded[teacher.name] = model
+        return done, cut
+
+    def provide(self, reader: Student) -> tuple[Mapping[str, Any], float]:
+        """Store what trials need of the teachers at each token; return it in words and FLOPs."""
+        _check_tokens(self.workspace, reader, self.load)
+        signals, flops = dict[str, Any](), 0.0
+        if self.workspace.signal_requests:
+            provided = provide(self.workspace, reader, self.load)
+            signals, flops = dict(provided.event), provided.flops
+        for teacher in self.workspace.teachers.values():  # their checkpoints
+            shutil.rmtree(teacher.root / "training", ignore_errors=True)
+        return signals, flops
 
 
 def answer_split(workspace: Workspace, student: Student, split: str, destination: Path) -> Answers:
@@ -125,10 +166,12 @@ def _prepare(
         answered = predict(model.model, model.tokenizer, rows, workspace.parts.domain)
         write_predictions(teacher.taught_file, answered)
         flops["signals"] = 2.0 * compute * rows.tokens
-    answers = answer_split(workspace, model, "dev", teacher.root)
-    spent = 2.0 * compute * workspace.rows("dev", model).tokens
-    flops["evaluation"] = flops.get("evaluation", 0.0) + spent
-    done = Prepared(count_parameters(model.model), answers.mean, len(answers.scores))
+    done = Prepared(count_parameters(model.model), None, 0)
+    if workspace.assigned.dev:
+        answers = answer_split(workspace, model, "dev", teacher.root)
+        done.score, done.items = answers.mean, len(answers.scores)
+        spent = 2.0 * compute * workspace.rows("dev", model).tokens
+        flops["evaluation"] = flops.get("evaluation", 0.0) + spent
     done.flops |= flops
     return model, done, cut
 
@@ -146,7 +189,8 @@ def _fine_tune(
     """
     compute, tuning = teacher.facts.compute_parameters, teacher.spec.fine_tune or Training()
     rows, dev = workspace.rows("train", model), workspace.rows("dev", model)
-    checks = check_steps(tuning, rows) if tuning.evaluations > 1 else []
+    asked = tuning.evaluations > 1 and dev.examples
+    checks = check_steps(tuning, rows) if asked else []
     domain, metric = workspace.parts.domain, workspace.spec.match.metric
 
     def judge(step: int) -> dict[str, Any]:

@@ -23,15 +23,16 @@ from kdsearch.plugin import (
 )
 from kdsearch.plugin.host import Host
 from kdsearch.sizes import texts_of
-from kdsearch.spec.loading import Parts, load_spec, resolve_parts
+from kdsearch.spec.loading import load_spec, resolve_parts
 from kdsearch.spec.objective import options_of
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of, scores_options
 from kdsearch.spec.signals import stage_requests
 from kdsearch.spec.teachers import loss_of
 from kdsearch.splits import Assigned, assign, load_examples
+from kdsearch.stages import earlier_train
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from kdsearch.distill.sources import Source
     from kdsearch.plugin import Example, Prediction, View
@@ -44,25 +45,59 @@ PREPARED = "prepared.json"
 
 
 class Workspace:
-    """A run directory opened for work.
+    """A run directory opened for work in the last stage; `at` is for work in an earlier one.
 
     Args:
         run: The run directory, with `spec.yaml` and `manifest.json`.
+        last: The workspace of the last stage, if this is one of an earlier stage.
+        place: Of the stage.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, last: Workspace | None = None, place: int = -1) -> None:
         self.run = run
-        self.manifest = json.loads((run / "manifest.json").read_text(encoding="utf8"))
-        self.host = Host(Path(file) for file in self.manifest["plugin_files"])
-        self.spec = load_spec(run / "spec.yaml", self.host)
+        self.last = last or self
+        if last is None:
+            self.manifest = json.loads((run / "manifest.json").read_text(encoding="utf8"))
+            self.host = Host(Path(file) for file in self.manifest["plugin_files"])
+            self.whole = load_spec(run / "spec.yaml", self.host)
+            self.whole_parts = resolve_parts(self.whole, self.host)
+        else:
+            self.manifest, self.host = last.manifest, last.host
+            self.whole, self.whole_parts = last.whole, last.whole_parts
+        self.place = place
+        self.spec = self.whole.at(place)
+        """The search as if this stage were all of it."""
+        self.parts = (*self.whole_parts.earlier, self.whole_parts)[place]
+        """The plugins that the stage names, with their validated options."""
+        self._earlier: dict[int, Workspace] = {}
         self.sources: dict[str, Source] = {}
         """Of the signals of each teacher, once a trial of this process has opened it."""
         self._rows: dict[tuple[Any, ...], Rows] = {}
 
+    def at(self, place: int) -> Workspace:
+        """Return the workspace of an earlier stage, the same one each time."""
+        if place not in self._earlier:
+            self._earlier[place] = Workspace(self.run, self, place)
+        return self._earlier[place]
+
+    @property
+    def earlier(self) -> list[Workspace]:
+        """The workspaces of the stages before this last one."""
+        return [self.at(place) for place in range(len(self.whole.stages) - 1)]
+
+    @property
+    def _is_last(self) -> bool:
+        return self.last is self
+
+    @property
+    def _home(self) -> Path:
+        """Where what is known of the stage's teachers lies."""
+        return self.run if self._is_last else self.run / "stages" / str(self.place)
+
     @property
     def teacher_root(self) -> Path:
-        """Where the teacher's answers, signals and, if made here, weights lie."""
-        return self.run / "teacher"
+        """Where the first teacher's answers, signals and, if made here, weights lie."""
+        return self._home / "teacher"
 
     @property
     def signal_folder(self) -> Path:
@@ -78,22 +113,23 @@ class Workspace:
     @property
     def ladder_folder(self) -> Path:
         """Where the ladder's preparation lies."""
-        return self.teacher_root / "ladder"
+        return self.last.teacher_root / "ladder"
 
     @cached_property
     def teachers(self) -> dict[int, OneTeacher]:
-        """By place: the first teacher, with whom students are compared, and all that teach."""
-        stage = self.spec.stage
-        return {place: self._teacher(place) for place in sorted({0, *stage.teaching})}
+        """By place: all that teach, and of the last stage the first, for comparison."""
+        places = {*self.spec.stage.teaching} | ({0} if self._is_last else set())
+        return {place: self._teacher(place) for place in sorted(places)}
 
     def _teacher(self, place: int) -> OneTeacher:
         stage = self.spec.stage
-        name, root = stage.names[place], self.teacher_root
-        measures = self.manifest["teacher"]
-        if place:
-            root, measures = self.run / "teachers" / name, self.manifest["teachers"][name]
-        facts = ModelFacts(**measures)
-        facts = replace(facts, path=str(self.run / (facts.path or "teacher/model")))
+        name, known = stage.names[place], self.manifest
+        if not self._is_last:
+            known = self.manifest["stages"][self.place]
+        root = self._home / "teachers" / name if place else self.teacher_root
+        facts = ModelFacts(**(known["teachers"][name] if place else known["teacher"]))
+        path = facts.path or str(root / "model")
+        facts = replace(facts, path=str(self.run / path))
         needs = self.parts.needs_of(stage, place)
         return OneTeacher(name, stage.teachers[place], facts, root, needs)
 
@@ -106,36 +142,27 @@ class Workspace:
 
     @property
     def teacher_facts(self) -> ModelFacts:
-        """The measures of the first teacher; its path is absolute."""
-        return self.teachers[0].facts
+        """The measures of the teacher that students take after; its path is absolute."""
+        return self.last.teachers[0].facts
 
     @property
     def teacher_folder(self) -> Path:
         """The model folder of the first teacher, ready to answer."""
-        return self.teachers[0].folder
+        return self.last.teachers[0].folder
 
     def load_teacher(self, name: str) -> Student:
         """Return one that teaches, on its device."""
         return self.staff[name].load()
 
-    def reader(self, load: Callable[[str], Student]) -> Student:
-        """Return a model that reads rows as students do, but for a vocabulary of their own.
-
-        Args:
-            load: Returns a teacher by its name.
-        """
-        if self.given is None:
-            return load(self.teachers[0].name)
+    def reader(self) -> Student:
+        """Return a model that reads rows as students do, but for a vocabulary of their own."""
+        if self.last.given is None:
+            return self.last.teachers[0].load()
         return self.build(self.size(self.manifest["sizes"][0]["name"]), self.spec.search.seed)
 
     def trial_folder(self, trial: str) -> Path:
         """Where one trial keeps its model and answers."""
         return self.run / "trials" / trial
-
-    @cached_property
-    def parts(self) -> Parts:
-        """The plugins that the spec names, with their validated options."""
-        return resolve_parts(self.spec, self.host)
 
     def size(self, name: str) -> Size:
         """Return a size of the ladder as the plan counted it."""
@@ -180,7 +207,10 @@ class Workspace:
 
     @cached_property
     def assigned(self) -> Assigned:
-        """The examples of each split."""
+        """The examples of each split; of an earlier stage those to train on alone."""
+        if not self._is_last:
+            apart = earlier_train(self.whole, self.place, self.parts, self.last.assigned)
+            return Assigned(apart.train, (), ())
         domain = self.parts.domain
         examples = load_examples(domain, self.parts.options)
         splits, seed = self.spec.stage.splits, self.spec.search.seed
@@ -250,7 +280,8 @@ class Workspace:
         Raises:
             DataError: If a prompt is too long, or two options are the same to the model.
         """
-        return {split: self.rows(split, reader).cut for split in Assigned._fields}
+        splits = Assigned._fields if self._is_last else ("train",)
+        return {split: self.rows(split, reader).cut for split in splits}
 
     @property
     def given(self) -> Predictions | None:
@@ -320,8 +351,8 @@ class Workspace:
         return sorted(set(kinds))
 
     def scratch_tokenizer(self) -> Any:
-        """Return the domain's own tokenizer, or the byte tokenizer where it has none."""
-        return domain_tokenizer(self.parts.domain, self.parts.options)
+        """Return the last domain's own tokenizer, or the byte tokenizer where it has none."""
+        return domain_tokenizer(self.whole_parts.domain, self.whole_parts.options)
 
     @cached_property
     def signal_requests(self) -> dict[str, SignalRequest]:

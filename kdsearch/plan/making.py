@@ -10,25 +10,29 @@ from typing import TYPE_CHECKING
 from kdsearch.errors import DataError, SpecError
 from kdsearch.plan.deepspeed import check_deepspeed
 from kdsearch.plan.plan import Counts, Plan
+from kdsearch.plan.stages import PlannedStage
 from kdsearch.plan.teachers import facts_by_place
 from kdsearch.plan.warnings import warnings_of
-from kdsearch.predictions import check_predictions
-from kdsearch.search.budget import held_out, steps_of
+from kdsearch.predictions import check_predictions, check_taught
+from kdsearch.search.budget import held_out
 from kdsearch.search.ledger import Opening, earlier_openings
 from kdsearch.search.tpe import require_optuna
 from kdsearch.sizes import sizes_of
 from kdsearch.spec.parts import Parts, resolve_parts
-from kdsearch.spec.signals import stage_requests
+from kdsearch.spec.signals import at_stage, stage_requests
 from kdsearch.spec.space import Sampler, draw
 from kdsearch.spec.training import Precision
 from kdsearch.splits import Divided, fingerprint, independent, load
+from kdsearch.stages import earlier_train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kdsearch.plugin.api import Example, Prompt
     from kdsearch.plugin.host import Host
-    from kdsearch.spec.models import SearchSpec, Splits
+    from kdsearch.spec.models import SearchSpec, Settings, Splits
+    from kdsearch.spec.training import Training
+    from kdsearch.splits import Assigned, Loaded
 
 
 def make_plan(
@@ -54,17 +58,16 @@ def make_plan(
         DataError: If the data, or a black box's answers to them, are malformed or too few.
     """
     parts = resolve_parts(spec, host)
-    teachers = facts_by_place(spec.stage, parts)
+    teachers = facts_by_place(spec, -1, parts)
     count, seed = spec.search.configurations_per_size, spec.search.seed
     if (sampler := spec.search.sampler) is Sampler.TPE:
         require_optuna()
-    drawn = tuple(draw(spec.stage.spaces, index, seed, sampler) for index in range(count))
+    drawn = tuple(draw(spec.spaces, index, seed, sampler) for index in range(count))
     divided, unread = (divided, ()) if divided else _divided(spec, parts)
     assigned, tally = divided or (None, None)
     check_predictions(spec, parts, assigned)
     sizes = sizes_of(spec, parts, teachers, assigned.train if assigned else None)
-    depths = (size.layers for size in sizes if size.layers is not None)
-    requests = stage_requests(spec.stage, parts.losses, teachers, depths, spec.cache)
+    depths = [size.layers for size in sizes if size.layers is not None]
     counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
     units, openings = counts, list[Opening]()
     if assigned is not None:
@@ -76,19 +79,47 @@ def make_plan(
                 raise DataError(message, where=f"domain '{parts.domain.name}'")
         if runs is not None:
             openings = earlier_openings(fingerprint(assigned.confirm), runs, but=but)
-    plan = Plan(
-        spec, parts, teachers, sizes, drawn, counts, units, requests, tally, tuple(openings)
-    )
+    earlier, told = _earlier(spec, parts, assigned, depths)
+    requests = stage_requests(spec.stage, parts.losses, teachers, depths, spec.cache)
+    last = PlannedStage(spec.at(-1), parts, teachers, counts.train, requests)
+    stages = (*earlier, last)
+    plan = Plan(spec, stages, sizes, drawn, counts, units, tally, tuple(openings))
     _check_training(plan)
     if assigned is not None:
-        _check_views(plan, assigned.train)
-    return replace(plan, warnings=(*unread, *warnings_of(plan)))
+        _check_views(last, plan.settings, assigned.train)
+    return replace(plan, warnings=(*unread, *told, *warnings_of(plan)))
 
 
-def _check_views(plan: Plan, train: Sequence[Example]) -> None:
+def _earlier(
+    spec: SearchSpec, parts: Parts, last: Assigned | None, depths: Sequence[int]
+) -> tuple[list[PlannedStage], list[str]]:
+    """Plan the stages before the last; say what is left out of them, and what is not there."""
+    found, told = [], []
+    for place, own in enumerate(parts.earlier):
+        stage, train = spec.stages[place], _asked(spec.stages[place].splits).train
+        with at_stage(place):
+            teachers = facts_by_place(spec, place, parts)
+        read, (loaded, absent) = None, _loaded(own)
+        told += [f"stages.{place}: {absent}"] if absent else []
+        if loaded is not None and last is not None:
+            read = earlier_train(spec, place, own, last, loaded)
+            train = len(read.train)
+            if read.left_out:
+                told.append(
+                    f"stages.{place}: {read.left_out:,} training questions are asked in dev or "
+                    "confirm of the last stage, and left out"
+                )
+        check_taught(stage, own, teachers, read.train if read else None)
+        with at_stage(place):
+            requests = stage_requests(stage, own.losses, teachers, depths, spec.cache)
+        found.append(PlannedStage(spec.at(place), own, teachers, train, requests))
+    return found, told
+
+
+def _check_views(stage: PlannedStage, trials: Sequence[Settings], train: Sequence[Example]) -> None:
     """Refuse a loss that puts questions in a way that none of the training questions has."""
-    domain, options = plan.parts.domain, plan.parts.options
-    asked = [named for settings in plan.settings for named in plan.parts.views(settings)]
+    domain, options = stage.parts.domain, stage.parts.options
+    asked = [named for settings in trials for named in stage.parts.views(settings)]
 
     def format(example: Example) -> Prompt:
         return domain.format(example, options)
@@ -105,46 +136,56 @@ def _check_views(plan: Plan, train: Sequence[Example]) -> None:
 
 def _check_training(plan: Plan) -> None:
     """Refuse what suits no model, package or budget: fp16 for T5, a warm-up without end."""
-    family = plan.teacher.family
-    students = getattr(plan.parts.ladder_config, "family", family)
-    trained = [
-        (f"teachers.{place}.fine_tune", tuning, facts.family)
-        for place, facts in plan.teachers.items()
-        if (tuning := plan.spec.stage.teachers[place].fine_tune)
-    ]
-    trained += [("train", settings.training, students) for settings in plan.settings]
-    for where, training, kind in trained:
-        if training.precision is Precision.FP16 and kind == "t5":
-            raise SpecError(
-                "fp16 overflows in T5 models", where=f"{where}.precision", fix="use bf16"
-            )
-        if training.deepspeed is not None:
-            check_deepspeed(training.deepspeed, f"{where}.deepspeed")
-        items = plan.counts.train
-        if items is not None and items <= held_out(training, items):
-            raise SpecError(
-                f"nothing is left to train on: train has {items:,} examples",
-                where=f"{where}.validation",
-                fix="hold out fewer",
-            )
-        steps = steps_of(training, items)
-        if steps is not None and 1.0 <= training.warmup >= steps:
-            raise SpecError(
-                f"the warm-up of {training.warmup:.0f} steps does not end in a budget of {steps:,}",
-                where=f"{where}.warmup",
-                fix="give fewer steps, or a share of them below 1",
-            )
+    students = getattr(plan.parts.ladder_config, "family", plan.teacher.family)
+    for place, stage in enumerate(plan.stages):
+        prefix = f"stages.{place}." if len(plan.stages) > 1 else ""
+        trained = [
+            (f"{prefix}teachers.{each}.fine_tune", tuning, facts.family)
+            for each, facts in stage.teachers.items()
+            if (tuning := stage.spec.stage.teachers[each].fine_tune)
+        ]
+        own = ((*settings.earlier, settings)[place] for settings in plan.settings)
+        trained += [(f"{prefix}train", settings.training, students) for settings in own]
+        for where, training, kind in trained:
+            _check_budget(where, training, kind, stage)
+
+
+def _check_budget(where: str, training: Training, family: str, stage: PlannedStage) -> None:
+    if training.precision is Precision.FP16 and family == "t5":
+        raise SpecError("fp16 overflows in T5 models", where=f"{where}.precision", fix="use bf16")
+    if training.deepspeed is not None:
+        check_deepspeed(training.deepspeed, f"{where}.deepspeed")
+    if stage.train is not None and stage.train <= held_out(training, stage.train):
+        raise SpecError(
+            f"nothing is left to train on: train has {stage.train:,} examples",
+            where=f"{where}.validation",
+            fix="hold out fewer",
+        )
+    steps = stage.steps(training)
+    if steps is not None and 1.0 <= training.warmup >= steps:
+        raise SpecError(
+            f"the warm-up of {training.warmup:.0f} steps does not end in a budget of {steps:,}",
+            where=f"{where}.warmup",
+            fix="give fewer steps, or a share of them below 1",
+        )
 
 
 def _divided(spec: SearchSpec, parts: Parts) -> tuple[Divided | None, tuple[str, ...]]:
     """Return the splits, or say why only the spec's own numbers are known."""
+    loaded, absent = _loaded(parts)
+    if loaded is None:
+        return None, (absent,)
+    return loaded.divide(spec.stage.splits, spec.search.seed), ()
+
+
+def _loaded(parts: Parts) -> tuple[Loaded | None, str]:
+    """Return a domain's examples, or say that they are not there."""
     try:
-        loaded = load(parts.domain, parts.options)
+        return load(parts.domain, parts.options), ""
     except DataError as error:
         if not _absent(error):
             raise
-        return None, (f"the data are not there, so counts are those of the spec: {error}",)
-    return loaded.divide(spec.stage.splits, spec.search.seed), ()
+        return None, f"the data are not there, so counts are those of the spec: {error}"
 
 
 def _asked(splits: Splits) -> Counts:

@@ -11,33 +11,24 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.errors import DataError
+from kdsearch.plan.stages import PLACEHOLDER, PlannedSignals, PlannedStage
 from kdsearch.plan.teachers import name_of
-from kdsearch.plugin.api import Signal
-from kdsearch.search.budget import planned_tokens, steps_of
-from kdsearch.search.cost import forward_flops, training_flops
+from kdsearch.search.cost import training_flops
 from kdsearch.search.expectation import Expectation, expect
 from kdsearch.search.policy import Rules, SizeCost
 from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
 from kdsearch.search.tpe import STARTUP
-from kdsearch.spec.cache import CacheMode
-from kdsearch.spec.parts import ANSWER_SIGNALS, Parts
-from kdsearch.spec.signals import TOGETHER, stored_bytes
 from kdsearch.spec.space import Configuration, Sampler
-from kdsearch.spec.teachers import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kdsearch.facts import ModelFacts
     from kdsearch.plugin.api import Size
-    from kdsearch.plugin.signals import SignalRequest
     from kdsearch.search.ledger import Opening
     from kdsearch.spec.models import SearchSpec, Settings
-    from kdsearch.spec.training import Training
+    from kdsearch.spec.parts import Parts
     from kdsearch.splits import Tally
-
-PLACEHOLDER = 1000
-"""Items of a split that are not known, for an estimate of the cost."""
 
 
 class Counts(NamedTuple):
@@ -48,29 +39,13 @@ class Counts(NamedTuple):
     confirm: int | None
 
 
-class PlannedSignals(NamedTuple):
-    """What the teacher says of each token, and how it reaches the trials."""
-
-    names: tuple[str, ...]
-    """Such as `top_logits` or `hidden_states/decoder/30`."""
-    mode: str
-    """`cached`, `online`, or `auto` where that is seen only once the rows are read."""
-    bytes_a_row: int
-    """Of the longest prompt with the longest answer."""
-    most_bytes: int | None
-    """Of a store with every row as long; None where the training items are not known."""
-    max_bytes: int
-    """The largest store under `auto`."""
-
-
 @dataclass(frozen=True)
 class Plan:
     """A spec resolved into what will be done."""
 
     spec: SearchSpec
-    parts: Parts
-    teachers: Mapping[int, ModelFacts]
-    """By place: the first, and all that teach."""
+    stages: tuple[PlannedStage, ...]
+    """In order; the last one decides."""
     sizes: tuple[Size, ...]
     """Ascending by parameters; equal ones by name."""
     configurations: tuple[Configuration, ...]
@@ -79,13 +54,31 @@ class Plan:
     """Items."""
     units: Counts
     """Of dev and confirm, what is independent: the items, unless they come in units."""
-    requests: Mapping[str, SignalRequest]
-    """What the losses ask at each token, by teacher, or `TOGETHER` of all; see `stage_requests`."""
     tally: Tally | None = None
     """What became of the loaded examples, where the data are there."""
     opened_by: tuple[Opening, ...] = ()
     """Earlier runs that opened the same confirm items."""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> PlannedStage:
+        """The last stage."""
+        return self.stages[-1]
+
+    @property
+    def parts(self) -> Parts:
+        """The plugins of the last stage."""
+        return self.stage.parts
+
+    @property
+    def teachers(self) -> Mapping[int, ModelFacts]:
+        """Of the last stage by place: the first, and all that teach."""
+        return self.stage.teachers
+
+    @property
+    def signals(self) -> PlannedSignals | None:
+        """How trials will get what teachers say in the last stage; None if none need it."""
+        return self.stage.signals
 
     @property
     def teacher(self) -> ModelFacts:
@@ -100,9 +93,8 @@ class Plan:
     @cached_property
     def settings(self) -> tuple[Settings, ...]:
         """What the trials of a size train with: the baseline first, then by index."""
-        stage = self.spec.stage
-        distilled = [stage.resolve(configuration) for configuration in self.configurations]
-        return (stage.baseline(self.configurations[0]), *distilled)
+        distilled = [self.spec.resolve(configuration) for configuration in self.configurations]
+        return (self.spec.baseline(self.configurations[0]), *distilled)
 
     @property
     def suggested(self) -> bool:
@@ -115,10 +107,15 @@ class Plan:
         Each further way to put a question is another row.
         """
         tokens = [
-            self._tokens(settings.training) * (1 + len(self.parts.views(settings)))
+            stage.tokens(each.training) * (1 + len(stage.parts.views(each)))
             for settings in self.settings
+            for stage, each in self._by_stage(settings)
         ]
-        return training_flops(size.compute_parameters, sum(tokens)) / len(tokens)
+        return training_flops(size.compute_parameters, sum(tokens)) / len(self.settings)
+
+    def _by_stage(self, settings: Settings) -> list[tuple[PlannedStage, Settings]]:
+        """Return each stage with what it trains with."""
+        return list(zip(self.stages, (*settings.earlier, settings), strict=True))
 
     @property
     def size_costs(self) -> tuple[SizeCost, ...]:
@@ -158,7 +155,11 @@ class Plan:
     @property
     def steps(self) -> int | None:
         """Optimiser steps of every trial; None where a budget counts what is not known yet."""
-        each = [steps_of(settings.training, self.counts.train) for settings in self.settings]
+        each = [
+            stage.steps(own.training)
+            for settings in self.settings
+            for stage, own in self._by_stage(settings)
+        ]
         known = [steps for steps in each if steps is not None]
         return len(self.sizes) * sum(known) if len(known) == len(each) else None
 
@@ -175,53 +176,8 @@ class Plan:
 
     @property
     def teacher_flops(self) -> float:
-        """The teachers' fine-tuning, and their passes over train for answers and other signals."""
-        return sum(self._of_teacher(place) for place in self.teachers)
-
-    def _of_teacher(self, place: int) -> float:
-        """Return the planned FLOPs of one teacher."""
-        stage, compute = self.spec.stage, self.teachers[place].compute_parameters
-        tuning = stage.teachers[place].fine_tune
-        flops = training_flops(compute, self._tokens(tuning)) if tuning else 0.0
-        needs = self.parts.needs_of(stage, place)
-        passes = int(bool(needs & ANSWER_SIGNALS))
-        if place in stage.teaching:
-            passes += sum(name in self.requests for name in (stage.names[place], TOGETHER))
-        return flops + passes * forward_flops(compute, (self.counts.train or 0) * self._longest)
-
-    @property
-    def signals(self) -> PlannedSignals | None:
-        """How trials will get what teachers say at each token; None if none need it."""
-        if not self.requests:
-            return None
-        cache = self.spec.cache
-        row = sum(self._row_bytes(name) for name in self.requests)
-        texts = {Signal.TEXT in needs for needs in self.parts.needs_by_configuration}
-        train = self.counts.train
-        most = None if train is None else train * row * len(texts)
-        fits = most is not None and cache.choose(most) is CacheMode.CACHED
-        mode = CacheMode.CACHED if cache.mode is CacheMode.AUTO and fits else cache.mode
-        return PlannedSignals(self._signal_names, mode.value, row, most, cache.max_bytes)
-
-    @property
-    def _signal_names(self) -> tuple[str, ...]:
-        """What is asked, with the teacher where there are several."""
-        several = len(self.spec.stage.teaching) > 1
-        return tuple(
-            f"{name}{NAMED}{teacher}" if several and teacher != TOGETHER else name
-            for teacher, request in self.requests.items()
-            for name in request.names
-        )
-
-    def _row_bytes(self, teacher: str) -> int:
-        """Return the bytes of the longest row of one teacher, or of all together."""
-        stage, together = self.spec.stage, teacher == TOGETHER
-        place = stage.teaching[0] if together else stage.names.index(teacher)
-        facts, members = self.teachers[place], len(stage.teaching) if together else 1
-        read, target = self.spec.prompt.max_tokens, self.parts.domain.max_new_tokens
-        if not facts.encoder_decoder:
-            read += target - 1
-        return stored_bytes(self.requests[teacher], facts, [(read, target)], members)
+        """What the teachers of all stages cost: see `PlannedStage.teacher_flops`."""
+        return sum(stage.teacher_flops for stage in self.stages)
 
     @cached_property
     def expected(self) -> Expectation:
@@ -244,7 +200,7 @@ class Plan:
         return {
             "name": self.spec.name,
             "teacher": {"name": self.teacher_name, "parameters": self.teacher.known_parameters},
-            **self._teachers_json(),
+            **self._stages_json(),
             "match": match.model_dump(mode="json"),
             "strategy": search.strategy.value,
             "seed": search.seed,
@@ -278,22 +234,25 @@ class Plan:
             "warnings": list(self.warnings),
         }
 
-    def _teachers_json(self) -> dict[str, Any]:
-        """Return who teaches, where that is not the one teacher alone."""
-        stage = self.spec.stage
-        if len(stage.teachers) == 1:
-            return {}
-        listed = [
-            {
-                "name": stage.names[place],
-                "model": name_of(stage.teachers[place], facts),
-                "parameters": facts.known_parameters,
-                "weight": stage.teachers[place].weight,
-                "flops": self._of_teacher(place),
-            }
-            for place, facts in self.teachers.items()
-        ]
-        return {"teachers": listed, "combine": stage.combine.value}
+    def _stages_json(self) -> dict[str, Any]:
+        """Return who teaches and what comes before, where that is not one teacher and one stage."""
+        stage, found = self.spec.stage, dict[str, Any]()
+        if len(stage.teachers) > 1:
+            found = {"teachers": self.stage.teachers_json(), "combine": stage.combine.value}
+        if len(self.stages) > 1:
+            found["stages"] = [
+                {
+                    "domain": planned.parts.domain.name,
+                    "losses": list(own.losses),
+                    "teachers": planned.teachers_json(),
+                    "train": planned.train,
+                    "steps": planned.steps(own.training),
+                    "tokens": planned.tokens(own.training),
+                    "teacher_flops": planned.teacher_flops,
+                }
+                for planned, own in self._by_stage(self.settings[1])
+            ]
+        return found
 
     def _size_json(self, size: Size) -> dict[str, Any]:
         whole = self.teacher.known_parameters
@@ -304,11 +263,3 @@ class Plan:
             "share_of_teacher": size.parameters / whole if whole else None,
             "trial_flops": self.trial_flops(size),
         }
-
-    @property
-    def _longest(self) -> int:
-        """Tokens of the longest prompt with the longest answer."""
-        return self.spec.prompt.max_tokens + self.parts.domain.max_new_tokens
-
-    def _tokens(self, training: Training) -> float:
-        return planned_tokens(training, self.counts.train or PLACEHOLDER, self._longest)

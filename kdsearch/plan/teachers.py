@@ -25,7 +25,7 @@ from kdsearch.tokens import byte_tokens, known_tokens
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kdsearch.spec.models import Stage
+    from kdsearch.spec.models import SearchSpec, Stage
     from kdsearch.spec.parts import Parts
     from kdsearch.spec.teachers import Teacher
 
@@ -49,26 +49,33 @@ def teacher_facts(source: Teacher, parts: Parts) -> ModelFacts:
     return facts_of_config(config, head_tied=True)
 
 
-def facts_by_place(stage: Stage, parts: Parts) -> dict[int, ModelFacts]:
-    """Return the measures of the first teacher and of all that teach.
+def facts_by_place(spec: SearchSpec, place: int, parts: Parts) -> dict[int, ModelFacts]:
+    """Return the measures of all that teach in a stage, and of the last stage's first teacher.
+
+    Args:
+        spec: The search.
+        place: Of the stage.
+        parts: The plugins of the last stage: its domain's tokenizer is that of made teachers.
 
     Raises:
         ModelError: If a folder is no model folder.
         SpecError: If a loss compares token by token with a teacher of other tokens.
     """
-    places = sorted({0, *stage.teaching})
-    facts = {place: teacher_facts(stage.teachers[place], parts) for place in places}
-    family = getattr(parts.ladder_config, "family", facts[0].family)
-    tokens = _tokens(stage.teachers[0], parts)
-    for place in places:
-        other = _tokens(stage.teachers[place], parts)
+    stage, first = spec.stages[place], spec.stage.teachers[0]
+    own = (*parts.earlier, parts)[place]
+    places = {*stage.teaching} | ({0} if stage is spec.stage else set())
+    facts = {each: teacher_facts(stage.teachers[each], parts) for each in sorted(places)}
+    family = getattr(parts.ladder_config, "family", None) or teacher_facts(first, parts).family
+    tokens = _tokens(first, parts)
+    for each, measures in facts.items():
+        other = _tokens(stage.teachers[each], parts)
         if None not in (tokens, other) and tokens != other:
             _refuse(
-                stage, parts, place, "has another tokenizer than the first, which is the students'"
+                stage, own, each, "has another tokenizer than the first, which is the students'"
             )
-        if facts[place].known_parameters and facts[place].encoder_decoder != (family == "t5"):
-            kind = "an encoder-decoder" if facts[place].encoder_decoder else "a causal model"
-            _refuse(stage, parts, place, f"is {kind}, and students are not")
+        if measures.known_parameters and measures.encoder_decoder != (family == "t5"):
+            kind = "an encoder-decoder" if measures.encoder_decoder else "a causal model"
+            _refuse(stage, own, each, f"is {kind}, and students are not")
     return facts
 
 

@@ -38,6 +38,9 @@ def warnings_of(plan: Plan) -> list[str]:
     seed = spec.search.seed
     sources = (spec.stage.teachers[place] for place in plan.teachers)
     found += filter(None, (foreknowledge(source, spec.stage, seed) for source in sources))
+    formats = {getattr(stage.parts.options, "answer_format", None) for stage in plan.stages}
+    if len(formats - {None}) > 1:
+        found.append("the stages answer in different formats: give answer_format the same value")
     if not plan.parts.needs:
         found.append("no loss uses the teacher: every student trains on the labels alone")
     whole = plan.teacher.known_parameters

@@ -165,7 +165,8 @@ def _signals(signals: Mapping[str, Any]) -> str:
 def _progress(event: TrialProgress) -> str:
     if event.note is not None:
         return f"{trial_name(event)}  {event.note}"
-    text = f"{trial_name(event)}  step {event.step}/{event.total_steps}"
+    stage = "" if event.stage is None else f"stage {event.stage}  "
+    text = f"{trial_name(event)}  {stage}step {event.step}/{event.total_steps}"
     if event.losses:
         text += f"  loss {event.losses.get('loss', sum(event.losses.values())):.3g}"
     if event.validation:

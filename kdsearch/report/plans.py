@@ -86,6 +86,9 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     teacher = plan["teacher"]
     lines = [("teacher", teacher["name"])] if teacher["parameters"] is None else []
     lines += [("teachers", _teachers(plan))] if plan.get("teachers") else []
+    lines += [
+        (f"stage {place}", _stage(stage)) for place, stage in enumerate(plan.get("stages", ()))
+    ]
     lines += [("trials", _trials(plan)), ("cost", _cost(plan["cost"]))]
     if plan.get("ablate"):
         lines.append(("ablation", _ablations(plan)))
@@ -114,6 +117,15 @@ def _teachers(plan: Mapping[str, Any]) -> str:
     several = sum(teacher["weight"] > 0 for teacher in plan["teachers"]) > 1
     combined = f"; combined by {plan['combine']}" if several else ""
     return f"{', '.join(words)}{combined}".replace("combined by separate", "a term each")
+
+
+def _stage(stage: Mapping[str, Any]) -> str:
+    """Say what a student goes through in one stage of several."""
+    items = numbers.known(stage["train"])
+    steps = "" if stage["steps"] is None else f", {stage['steps']:,} steps"
+    names = ", ".join(teacher["model"] for teacher in stage["teachers"] if teacher["weight"])
+    taught = f" by {names}" if names else ""
+    return f"{stage['domain']}: {items} training items{steps}, {', '.join(stage['losses'])}{taught}"
 
 
 def _unsearched(plan: Mapping[str, Any]) -> str:

@@ -220,10 +220,14 @@ class Origin:
     document: Document | None = None
     folded: bool = True
     """Whether the stage's keys stand at the top."""
+    place: int = 0
+    """Which of the document's stages a search is of that has only one; see `SearchSpec.at`."""
 
     def rename(self, trail: Trail) -> Trail:
         """Turn a trail in the model into one in the document."""
-        return trail[2:] if self.folded and trail[:2] == ("stages", 0) else trail
+        if trail[:2] != ("stages", 0):
+            return trail
+        return trail[2:] if self.folded else ("stages", self.place, *trail[2:])
 
     @contextmanager
     def placed(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from kdsearch.errors import SpecError
 from kdsearch.spec.document import Document, Origin, override, read_document
-from kdsearch.spec.faults import faults_of, name_of, strictly
+from kdsearch.spec.faults import Fault, faults_of, name_of, strictly
 from kdsearch.spec.models import SearchSpec, Stage
 from kdsearch.spec.parts import Parts, resolve_parts
 
@@ -136,13 +136,32 @@ def _model(document: Document) -> tuple[SearchSpec, Origin]:
     data = _folded(document) if origin.folded else document.data
     if not origin.folded:
         _refuse_both_forms(document)
+    faults = _untaught(data["stages"], origin)
+    spec, cause = None, None
     try:
-        return strictly(SearchSpec, data), origin
+        spec = strictly(SearchSpec, data)
     except ValidationError as error:
         also = tuple(Stage.model_fields) if origin.folded else ()
-        faults = faults_of(error, SearchSpec, data, origin.rename, also)
+        faults = [*faults_of(error, SearchSpec, data, origin.rename, also), *faults]
+        cause = error
+    if spec is None or faults:
         lines = [origin.line(fault.trail, fault.message, at_key=fault.at_key) for fault in faults]
-        raise SpecError("\n".join(dict.fromkeys(lines))) from error
+        raise SpecError("\n".join(dict.fromkeys(lines))) from cause
+    return spec, origin
+
+
+def _untaught(stages: Any, origin: Origin) -> list[Fault]:
+    """Say that the last stage has no teacher, with whom students could be compared."""
+    if not isinstance(stages, list) or not stages or not isinstance(stages[-1], dict):
+        return []  # told by the model
+    trail = origin.rename(("stages", len(stages) - 1))
+    if "teachers" not in stages[-1]:
+        where = f" in {name_of(trail)}" if trail else ""
+        return [Fault((*trail, "teachers"), f"missing key 'teachers'{where}", at_key=True)]
+    if stages[-1]["teachers"] == []:
+        at = (*trail, "teachers")
+        return [Fault(at, f"{name_of(at)}: needs at least 1, not []")]
+    return []
 
 
 def _folded(document: Document) -> dict[str, Any]:

@@ -14,7 +14,13 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from kdsearch.spec.base import Open, Strict
 from kdsearch.spec.cache import Cache
@@ -179,6 +185,15 @@ class Settings(Strict):
     losses: Mapping[str, Mapping[str, Any]]
     """By term: its `weight` and options."""
     training: Training
+    earlier: tuple[Settings, ...] = ()
+    """Of the stages before, in their order; written only where there are any."""
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        if not self.earlier:
+            del written["earlier"]
+        return written
 
 
 def settings_hash(settings: Settings) -> str:
@@ -188,12 +203,15 @@ def settings_hash(settings: Settings) -> str:
 
 
 class Stage(Strict):
-    """One distillation: a domain, teachers, an objective and a budget."""
+    """One distillation: a domain, teachers, an objective and a budget.
+
+    Of a stage before the last, only the train split is read.
+    """
 
     domain: DomainChoice
     splits: Splits = Splits()
-    teachers: Annotated[tuple[Teacher, ...], AfterValidator(check_names)] = Field(min_length=1)
-    """Who teaches; students are compared with the first."""
+    teachers: Annotated[tuple[Teacher, ...], AfterValidator(check_names)] = ()
+    """Who teaches; students are compared with the first of the last stage, which needs one."""
     combine: Combine = Combine.MEAN
     """What several teachers say together, to losses that name none of them."""
     losses: Mapping[str, LossTerm] = Field(min_length=1)
@@ -267,8 +285,9 @@ class SearchSpec(Strict):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     """Names the run directory."""
-    stages: tuple[Stage, ...] = Field(min_length=1, max_length=1)
-    """The stage, in a list; its keys may stand at the top of the spec instead."""
+    stages: tuple[Stage, ...] = Field(min_length=1)
+    """What a student goes through, in order; the last one's domain decides. The keys of a single
+    stage may stand at the top of the spec instead."""
     ladder: LadderChoice
     """How students of several sizes are made."""
     match: Match
@@ -289,5 +308,62 @@ class SearchSpec(Strict):
 
     @property
     def stage(self) -> Stage:
-        """The last stage: its domain and teacher decide."""
+        """The last stage: its domain and first teacher decide."""
         return self.stages[-1]
+
+    def at(self, place: int) -> SearchSpec:
+        """Return the search as if one of its stages were all of it."""
+        last = place in (-1, len(self.stages) - 1)
+        changes = {"stages": (self.stages[place],), "ablate": self.ablate if last else ()}
+        return self.model_copy(update=changes)
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        """The searched values of all stages by path."""
+        return {
+            f"{prefix}{path}": space
+            for stage, prefix in self._prefixed
+            for path, space in stage.spaces.items()
+        }
+
+    @property
+    def _prefixed(self) -> list[tuple[Stage, str]]:
+        """The stages with what stands before their paths: nothing, where there is only one."""
+        if len(self.stages) == 1:
+            return [(self.stages[0], "")]
+        return [(stage, f"stages.{place}.") for place, stage in enumerate(self.stages)]
+
+    def of_stage(self, configuration: Configuration, place: int) -> Configuration:
+        """Return the values of one stage, by path within it."""
+        prefix = self._prefixed[place][1]
+        return {
+            path.removeprefix(prefix): value
+            for path, value in configuration.items()
+            if path.startswith(prefix)
+        }
+
+    def resolve(self, configuration: Configuration) -> Settings:
+        """Fix every searched value of every stage.
+
+        Raises:
+            KeyError: If the configuration misses a searched value.
+        """
+        *earlier, last = (
+            stage.resolve(self.of_stage(configuration, place))
+            for place, stage in enumerate(self.stages)
+        )
+        return last.model_copy(update={"earlier": tuple(earlier)})
+
+    def baseline(self, configuration: Configuration) -> Settings:
+        """Return the settings of the baseline: the last stage without teacher, the others as ever.
+
+        So it shows what distilling in the last stage adds to what came before.
+        """
+        settings = self.resolve(configuration)
+        last = self.stage.baseline(self.of_stage(configuration, len(self.stages) - 1))
+        return last.model_copy(update={"earlier": settings.earlier})
+
+    def shared(self, configuration: Configuration) -> Configuration:
+        """Return the values that the baseline has in common with a configuration."""
+        own = f"{self._prefixed[-1][1]}losses."
+        return {path: value for path, value in configuration.items() if not path.startswith(own)}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
 from kdsearch.errors import KdsearchError, PluginError, SpecError, did_you_mean
-from kdsearch.plugin.api import Answer, Signal, Use, configured
+from kdsearch.plugin.api import Signal, Use, configured
 from kdsearch.spec.base import Strict
+from kdsearch.spec.contributions import Parts, needs_of, scores_options
 from kdsearch.spec.document import Origin
-from kdsearch.spec.faults import faults_of, strictly
+from kdsearch.spec.faults import faults_of, name_of, strictly
 from kdsearch.spec.objective import LossTerm, WeightSchedule, counts, options_of
 from kdsearch.spec.space import Configuration, LogUniform, Sampler, Space, Uniform, draw
 from kdsearch.spec.teachers import loss_of, teacher_of
@@ -23,73 +24,21 @@ from kdsearch.spec.teaching import (
     inseparable,
     two_texts,
     unknown_teacher,
-    weighs_answers,
+    unscored,
 )
 from kdsearch.spec.training import Training
 
-__all__ = ["ANSWER_SIGNALS", "Parts", "needs_of", "resolve_parts"]
+__all__ = ["ANSWER_SIGNALS", "Parts", "needs_of", "resolve_parts", "scores_options"]
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from kdsearch.facts import ModelFacts
     from kdsearch.plugin.api import Domain, Ladder, Loss
     from kdsearch.plugin.host import Host
-    from kdsearch.plugin.views import View
     from kdsearch.spec.document import Trail
-    from kdsearch.spec.models import SearchSpec, Settings, Stage
+    from kdsearch.spec.models import SearchSpec
 
 STAGE: Trail = ("stages", 0)
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the plugins contribute to a search."""
-
-    domain: Domain
-    options: BaseModel
-    """The domain's."""
-    ladder: Ladder
-    ladder_config: BaseModel
-    losses: Mapping[str, Loss]
-    """By the key of the term."""
-    needs_by_configuration: tuple[Needs, ...]
-    """Of each configuration that may run: the teacher signals that its losses need."""
-    needs_by_term: Mapping[str, Needs]
-    """By key: what a term needs of the teachers that it reads, in any configuration."""
-
-    @property
-    def needs(self) -> Needs:
-        """The teacher signals that the losses need in any configuration."""
-        return Needs().union(*self.needs_by_configuration)
-
-    def needs_of(self, stage: Stage, place: int) -> Needs:
-        """Return the signals that the losses of a stage need of one of its teachers."""
-        read = (own for key, own in self.needs_by_term.items() if place in stage.readers(key))
-        needs = Needs().union(*read)
-        judged = weighs_answers(stage, self.needs_by_term) and place in stage.teaching
-        return needs | {Signal.TEXT} if judged else needs
-
-    def loss_config(self, name: str, settings: Settings) -> Any:
-        """Return a loss's validated options in one trial's settings; its weight is none of them."""
-        return self.losses[name].Config.model_validate(options_of(settings.losses[name]))
-
-    def views(self, settings: Settings) -> list[tuple[str, View]]:
-        """Return the further ways in which losses put each question to a student, by loss."""
-        return [
-            (name, view)
-            for name in settings.losses
-            if name in self.losses  # a baseline learns from `answer_ce` in any case
-            for view in getattr(self.loss_config(name, settings), "views", ())
-        ]
-
-    def warnings(self, settings: Settings, teacher: ModelFacts) -> list[str]:
-        """Return what losses themselves have to say of their options, by `Config.warnings`."""
-        found = []
-        for name in settings.losses:
-            told = getattr(self.loss_config(name, settings), "warnings", None)
-            found += [f"losses.{name}: {line}" for line in (told(teacher) if told else ())]
-        return found
 
 
 def resolve_parts(spec: SearchSpec, host: Host, origin: Origin | None = None) -> Parts:
@@ -104,18 +53,18 @@ def resolve_parts(spec: SearchSpec, host: Host, origin: Origin | None = None) ->
         SpecError: If a name is unknown or a part invalid, one line a fault.
         PluginError: Likewise, if a broken plugin may be the reason.
     """
-    return _Resolver(spec, origin or Origin()).resolve(host)
-
-
-def needs_of(loss: Loss, config: BaseModel) -> Needs:
-    """Return the teacher signals that a loss needs with its options."""
-    return frozenset(loss.needs) | frozenset(getattr(config, "needs", ()))
-
-
-def scores_options(loss: Loss, config: BaseModel) -> bool:
-    """Whether a loss reads the student's scores of the options."""
-    own = bool(getattr(config, "scores_options", False))
-    return own or Signal.CHOICE_SCORES in needs_of(loss, config)
+    found, lines = list[Parts](), list[str]()
+    kind: type[KdsearchError] = SpecError
+    for place in range(len(spec.stages)):
+        resolver = _Resolver(spec, place, replace(origin or Origin(), place=place))
+        try:
+            found.append(resolver.resolve(host))
+        except KdsearchError as error:
+            lines += str(error).splitlines()
+            kind = PluginError if isinstance(error, PluginError) else kind
+    if lines:
+        raise kind("\n".join(dict.fromkeys(lines)))
+    return replace(found[-1], earlier=tuple(found[:-1]))
 
 
 class _Weight(Strict):
@@ -125,8 +74,11 @@ class _Weight(Strict):
 class _Resolver:
     """Goes through a spec and gathers every fault before it gives up."""
 
-    def __init__(self, spec: SearchSpec, origin: Origin) -> None:
-        self.spec = spec
+    def __init__(self, whole: SearchSpec, place: int, origin: Origin) -> None:
+        self.whole = whole
+        self.place = place
+        self.last = place == len(whole.stages) - 1
+        self.spec = whole.at(place)
         self.origin = origin
         self.lines: list[str] = []
         self.kind: type[KdsearchError] = SpecError
@@ -149,8 +101,10 @@ class _Resolver:
         if options is not None:
             domain = configured(domain, options)
             self._check_metric(domain)
+        self._check_splits()
         ladder_config = self._config(ladder.Config, spec.ladder.rest, ("ladder",))
         self._check_ablations()
+        self._check_stopping()
         self._check_teacher(ladder, losses)
         self._check_balance()
         self._check_edges(losses)
@@ -188,7 +142,7 @@ class _Resolver:
 
     def _check_metric(self, domain: Domain) -> None:
         metric = self.spec.match.metric
-        if metric in domain.metrics:
+        if metric in domain.metrics or not self.last:
             return
         if metric in domain.aggregates:
             reason = "is not a mean over items, so no paired test applies to it"
@@ -196,6 +150,33 @@ class _Resolver:
         else:
             message = f"unknown metric '{metric}': {did_you_mean(metric, domain.metrics)}"
         self._add(self.origin.rename(("match", "metric")), f"match.metric: {message}")
+
+    def _check_splits(self) -> None:
+        """Refuse to divide the domain that decides in two ways: dev or confirm would be learned."""
+        stage, last = self.spec.stage, self.whole.stage
+        if stage.domain.name == last.domain.name and stage.splits != last.splits:
+            trail = self.origin.rename((*STAGE, "splits"))
+            self._add(
+                trail,
+                f"{name_of(trail)}: the last stage divides domain '{last.domain.name}' otherwise, "
+                "and what it keeps for dev and confirm would be trained on: give both the same",
+            )
+
+    def _check_stopping(self) -> None:
+        """Refuse to stop early by dev in a stage whose dev is not read."""
+        stage = self.spec.stage
+        trained: list[tuple[Trail, Any]] = [(("train",), stage.train)]
+        trained += [
+            (("teachers", place, "fine_tune"), teacher.fine_tune)
+            for place, teacher in enumerate(stage.teachers)
+            if teacher.fine_tune is not None
+        ]
+        for trail, training in trained if not self.last else ():
+            stopping = training.early_stopping
+            if stopping is not None and stopping.on != "loss":
+                at = self.origin.rename((*STAGE, *trail, "early_stopping"))
+                message = "dev is read in the last stage alone: set on: loss"
+                self._add(at, f"{name_of(at)}: {message}")
 
     def _check_ablations(self) -> None:
         """Refuse to leave out what is no term, or the only one."""
@@ -214,7 +195,8 @@ class _Resolver:
 
     def _check_teacher(self, ladder: Ladder, losses: Mapping[str, Loss]) -> None:
         """Refuse what asks more of a black box than its answers."""
-        black_box = self.spec.stage.teachers[0].predictions is not None
+        teachers = self.spec.stage.teachers
+        black_box = self.last and teachers[0].predictions is not None
         if black_box and getattr(ladder, "needs_model", False):
             self._add(
                 self.origin.rename(("ladder", "kind")),
@@ -340,7 +322,7 @@ class _Resolver:
         found, count = [], self.spec.search.configurations_per_size
         where = self.origin.rename((*STAGE, "losses"))
         for index, drawn in enumerate(self._configurations()):
-            settings = self.spec.stage.resolve(drawn)
+            settings = self.spec.stage.resolve(self.whole.of_stage(drawn, self.place))
             if index < count and not any(
                 counts(values["weight"]) for values in settings.losses.values()
             ):
@@ -353,8 +335,12 @@ class _Resolver:
                 if config is not None:
                     needed[key] = needs_of(loss, config)
                     self._check_needs(key, needed[key])
+                    said = self.spec.evaluation.scoring
                     scored = scores_options(loss, config)
-                    self._check_choices(key, needed[key], domain, scored=scored)
+                    if scored and (
+                        fault := unscored(self.spec.stage, key, needed[key], domain, said)
+                    ):
+                        self._add(self.origin.rename((*STAGE, "losses", key)), fault, at_key=True)
                     self._check_views(key, config, domain)
             if fault := two_texts(self.spec.stage, needed):
                 self._add(where, fault)
@@ -363,7 +349,7 @@ class _Resolver:
 
     def _configurations(self) -> list[Configuration]:
         """Return the configurations that will run, or what stands for those still to be found."""
-        search, spaces = self.spec.search, self.spec.stage.spaces
+        search, spaces = self.spec.search, self.whole.spaces
         found = [
             draw(spaces, index, search.seed, search.sampler)
             for index in range(search.configurations_per_size)
@@ -382,28 +368,6 @@ class _Resolver:
                     f"and {fault}"
                 )
                 self._add(self.origin.rename((*STAGE, "losses", name)), message, at_key=True)
-
-    def _check_choices(
-        self, name: str, needs: frozenset[Signal], domain: Domain, *, scored: bool
-    ) -> None:
-        """Refuse to compare scores of options where there are no options, or no scores of them."""
-        if not scored:
-            return
-        said = self.spec.evaluation.scoring
-        own = getattr(domain, "scoring", "auto") if said == "auto" else said
-        message = None
-        if domain.answer not in (Answer.CHOICE, Answer.LABEL):
-            message = f"loss '{name}' compares options, and domain '{domain.name}' has none"
-        elif Signal.CHOICE_SCORES not in needs:
-            return
-        elif own == "generate" and self.spec.stage.teachers[0].predictions is None:
-            who = f"as domain '{domain.name}' asks" if said == "auto" else "by evaluation.scoring"
-            message = (
-                f"loss '{name}' compares scores of options, and {who} the teacher generates its "
-                "answers: set evaluation.scoring: options, or leave the loss out"
-            )
-        if message is not None:
-            self._add(self.origin.rename((*STAGE, "losses", name)), message, at_key=True)
 
 
 def _hint(error: ValidationError, spaces: Mapping[str, Space]) -> str:

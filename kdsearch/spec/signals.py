@@ -81,6 +81,8 @@ def stage_requests(
     asker = _Asker(stage, losses, sorted(set(depths)))
     joint = {key for key in stage.terms if combined(stage, key)}
     members = {place: teachers[place] for place in stage.teaching}
+    if not members:
+        return {}
     least = min(members.values(), key=lambda facts: facts.entries)
     partial = cache.top_k is not None and cache.top_k < least.entries
     found = {}
@@ -135,6 +137,16 @@ def at_loss(name: str, whose: str = "") -> Iterator[None]:
     except SpecError as error:
         where = ".".join(filter(None, ("losses", name, error.where)))
         raise SpecError(f"{whose}{error.message}", where=where, fix=error.fix) from error
+
+
+@contextmanager
+def at_stage(place: int) -> Iterator[None]:
+    """Put a stage before the place of its faults."""
+    try:
+        yield
+    except SpecError as error:
+        where = ".".join(filter(None, (f"stages.{place}", error.where)))
+        raise SpecError(error.message, where=where, fix=error.fix) from error
 
 
 class _Asker(NamedTuple):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdsearch.errors import did_you_mean
-from kdsearch.plugin.api import Signal
+from kdsearch.plugin.api import Answer, Signal
 from kdsearch.spec.teachers import NAMED, Combine, loss_of, teacher_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from kdsearch.plugin.api import Domain
     from kdsearch.spec.models import Stage
 
 ANSWER_SIGNALS = frozenset({Signal.TEXT, Signal.CHOICE_SCORES})
@@ -45,8 +46,11 @@ def beyond_answers(stage: Stage, key: str, needs: Needs) -> Iterator[str]:
 
 
 def inseparable(stage: Stage, key: str, needs: Needs) -> str | None:
-    """Say that several teachers have not in common what a term needs; None where they have."""
+    """Say that teachers, or several of them as one, cannot give what a term needs; else None."""
     several = len(stage.readers(key))
+    if needs and not several:
+        told = " and ".join(sorted(needs))
+        return f"loss '{key}' needs {told} of a teacher, and the stage names no teachers"
     if several < 2:
         return None
     example = f"{loss_of(key)}{NAMED}{stage.names[stage.teaching[0]]}"
@@ -63,6 +67,31 @@ def inseparable(stage: Stage, key: str, needs: Needs) -> str | None:
     return (
         f"loss '{key}' needs {' and '.join(layers)}, which {several} teachers have not in common: "
         f"name a teacher ({example}), or set combine: separate"
+    )
+
+
+def unscored(stage: Stage, key: str, needs: Needs, domain: Domain, said: str) -> str | None:
+    """Say that a term compares scores of options where there are none; None where there are.
+
+    Args:
+        stage: The stage.
+        key: The term's.
+        needs: Its needs.
+        domain: The stage's.
+        said: How `evaluation.scoring` finds answers.
+    """
+    if domain.answer not in (Answer.CHOICE, Answer.LABEL):
+        return f"loss '{key}' compares options, and domain '{domain.name}' has none"
+    if Signal.CHOICE_SCORES not in needs:
+        return None
+    own = getattr(domain, "scoring", "auto") if said == "auto" else said
+    asked = any(stage.teachers[place].predictions is None for place in stage.readers(key))
+    if own != "generate" or not asked:
+        return None
+    who = f"as domain '{domain.name}' asks" if said == "auto" else "by evaluation.scoring"
+    return (
+        f"loss '{key}' compares scores of options, and {who} the teacher generates its answers: "
+        "set evaluation.scoring: options, or leave the loss out"
     )
 
 

@@ -1,0 +1,54 @@
+"""What a run records of the teachers of a stage, to find them again and to see them change."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdsearch.assistants import student_folder
+from kdsearch.model_folders import fingerprint
+from kdsearch.predictions import predictions_fingerprint
+
+if TYPE_CHECKING:
+    from kdsearch.plan.stages import PlannedStage
+
+
+def measures_of(stage: PlannedStage, home: str = "") -> dict[str, Any]:
+    """Return the measures of `teacher`, the first, and by name of the other `teachers`.
+
+    Args:
+        stage: The stage.
+        home: Where the run keeps what it makes for it, relative to the run directory.
+    """
+    names = stage.spec.stage.names
+    roots = {
+        place: f"{home}teachers/{names[place]}" if place else f"{home}teacher"
+        for place in stage.teachers
+    }
+    found = {place: _measures(stage, place, root) for place, root in roots.items()}
+    others = {names[place]: each for place, each in found.items() if place}
+    return {"teacher": found.get(0), "teachers": others}
+
+
+def _measures(stage: PlannedStage, place: int, root: str) -> dict[str, Any]:
+    source, measures = stage.spec.stage.teachers[place], asdict(stage.teachers[place])
+    if source.fine_tune is not None:
+        measures["path"] = f"{root}/model"
+    elif source.predictions is not None:
+        measures["path"] = f"{root}/tokenizer"
+    return measures
+
+
+def source_fingerprints(stage: PlannedStage) -> dict[str, str]:
+    """Return hashes of answers and of earlier students that teach in a stage, by what they are."""
+    found = {}
+    for place in stage.teachers:
+        source = stage.spec.stage.teachers[place]
+        at = f"@{stage.spec.stage.names[place]}" if place else ""
+        if source.predictions is not None:
+            found[f"predictions{at}"] = predictions_fingerprint(Path(source.predictions))
+        if source.run is not None:
+            folder = student_folder(Path(source.run), str(source.size))
+            found[f"assistant{at}"] = fingerprint(folder)
+    return found
