@@ -192,7 +192,7 @@ def test_a_teacher_is_compared_with_guessing_on_one_item_of_each_unit() -> None:
 def test_a_second_run_is_told_of_the_first(
     search: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
-    assert search(tmp_path / "first")["warnings"] == []
+    assert not any("opened before" in line for line in search(tmp_path / "first")["warnings"])
     summary = search(tmp_path / "second")
     assert any("opened before, by first:" in line for line in summary["warnings"])
     tested = [
