@@ -91,6 +91,7 @@ class TrialProgress(Event):
     step: int
     total_steps: int
     score: float | None = None
+    """On dev, like the counts; of the best weights so far where only these are kept."""
     student_only: int | None = None
     teacher_only: int | None = None
     items: int | None = None

@@ -200,6 +200,9 @@ class DistillationTrainer(Trainer):
 
         Args:
             rows: With the columns of the table that is trained on.
+
+        Raises:
+            NonFiniteLossError: If one is NaN or infinite.
         """
         size = self.data_collator.size
         batches = [rows[start : start + size] for start in range(0, len(rows), size)]
@@ -211,8 +214,12 @@ class DistillationTrainer(Trainer):
         )
         with self.compute_loss_context_manager():
             terms = self.distillation.mean_terms(on_device)
-        named = {f"loss_{name}": value for name, value in terms.items()}
-        return {"loss": self.distillation.at_the_end(terms), **named}
+        losses = {f"loss_{name}": value for name, value in terms.items()}
+        losses["loss"] = self.distillation.at_the_end(terms)
+        for name, value in losses.items():
+            if not math.isfinite(value):
+                raise _not_finite(name, value, self.state.global_step, " on held-out examples")
+        return losses
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[Any] | None:
         """Return the order of rows that was given, else let the Trainer choose."""
@@ -289,7 +296,7 @@ class DistillationTrainer(Trainer):
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
 
 
-def _not_finite(term: str, value: float, step: int) -> NonFiniteLossError:
+def _not_finite(term: str, value: float, step: int, where: str = "") -> NonFiniteLossError:
     """Say which term of a step is not finite; without a name, it is the gradient."""
     if not term:
         return NonFiniteLossError(
@@ -298,12 +305,12 @@ def _not_finite(term: str, value: float, step: int) -> NonFiniteLossError:
         )
     if term == "loss":
         return NonFiniteLossError(
-            f"the objective is {value} at step {step}, although every term is finite",
+            f"the objective is {value} at step {step}{where}, although every term is finite",
             fix="lower the weights of its terms",
         )
     name = term.removeprefix("loss_")
     return NonFiniteLossError(
-        f"loss term {name} is {value} at step {step}",
+        f"loss term {name} is {value} at step {step}{where}",
         fix=f"lower train.learning_rate, or leave out losses.{name}",
     )
 

@@ -46,14 +46,19 @@ class Straight(torch.nn.Module):
 
 
 @pytest.fixture
-def fit(tiny: Any, rows: Any, tmp_path: Path) -> Callable[..., Any]:
+def fit(tiny: Any, tiny_causal: Any, rows: Any, tmp_path: Path) -> Callable[..., Any]:
     """Train the same tiny student; `killed` is the step at which its worker dies."""
 
     def call(
-        folder: str = "training", *, killed: int = -1, identity: str = "same", **asked: Any
+        folder: str = "training",
+        *,
+        killed: int = -1,
+        identity: str = "same",
+        causal: bool = False,
+        **asked: Any,
     ) -> tuple[torch.Tensor, list[dict[str, Any]]]:
         torch.manual_seed(3)
-        model, facts = tiny(8)
+        model, facts = tiny_causal(8) if causal else tiny(8)
         answer = AnswerCe(AnswerCeConfig(), Shapes(facts, (facts,)))
         terms = {"answer_ce": Term(answer, 1.0), "straight": Term(Straight(), 1.0, balanced=True)}
         student = DistillationModel(model, terms, needs=[Signal.HIDDEN_STATES])
@@ -69,7 +74,7 @@ def fit(tiny: Any, rows: Any, tmp_path: Path) -> Callable[..., Any]:
         train(
             student,
             rows.table(),
-            Collator(0),
+            Collator(0, causal=causal),
             training,
             steps=training.max_steps or 1,
             folder=tmp_path / folder,
@@ -95,6 +100,7 @@ def notes(told: list[dict[str, Any]]) -> list[str]:
         ({}, 4),  # in the first epoch, which has six steps
         ({}, 6),  # between two
         ({}, 8),  # in the second
+        ({"causal": True}, 8),
         ({"balance": "group"}, 8),
         ({"group_by_length": True}, 8),
         ({"schedule": "cosine", "warmup": 10, "gradient_checkpointing": True}, 5),

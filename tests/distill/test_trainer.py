@@ -358,6 +358,20 @@ def test_a_curve_has_what_was_measured(tiny: Any, rows: Any, store: Any, tmp_pat
     assert points[0]["learning_rate"] < points[2]["learning_rate"]
 
 
+def test_a_held_out_loss_that_is_not_finite_is_named_too(
+    tiny: Any, rows: Any, store: Any, tmp_path: Path
+) -> None:
+    class Asked(torch.nn.Module):
+        def forward(self, inputs: LossInputs) -> torch.Tensor:
+            zero = 0.0 * inputs.student_logits.sum()
+            return zero if torch.is_grad_enabled() else zero / 0.0
+
+    model = objective(tiny)
+    model.heads["asked"], model.weights["asked"] = Asked(), 1.0
+    with pytest.raises(NonFiniteLossError, match="asked is nan at step 2 on held-out examples"):
+        fit(model, rows, store, tmp_path, range(2, 3), validation=20)
+
+
 class Late(torch.nn.Module):
     """Is 0 up to its step, and from then on what is made of 0."""
 
