@@ -249,7 +249,9 @@ class _Search:
         """Refuse questions that the models cannot read; see `reading.check_prompts`."""
         from kdsearch.distill.reading import check_prompts
 
-        check_prompts(self.spec, self.parts, self.plan.teacher, self.assigned, self.earlier)
+        plan = self.plan
+        asked = plan.teachers, plan.sizes, self.assigned, self.earlier
+        check_prompts(self.spec, self.parts, *asked)
 
     def check_data(self, manifest: Mapping[str, Any]) -> None:
         """Refuse other data than a run began with."""

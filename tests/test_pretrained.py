@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from kdsearch.distill.students import byte_tokenizer, count_parameters, random_model
-from kdsearch.errors import ModelError, SpecError
+from kdsearch.errors import DataError, ModelError, SpecError
 from kdsearch.facts import facts_of_config, facts_of_folder
 from kdsearch.local import run_locally
 from kdsearch.plan import make_plan
@@ -88,6 +88,22 @@ def test_another_tokenizer_is_refused_where_tokens_are_compared(
     summary = run(spec, toy_host, tmp_path / "run", run_locally, force=True)
     assert summary["trials"]["failed"] == 0
     assert "loss_uld" in (tmp_path / "run" / "journal.jsonl").read_text()
+
+
+def test_what_a_student_cannot_read_is_told_before_anything_is_written(
+    toy_spec: Path, toy_host: Host, tmp_path: Path
+) -> None:
+    """With an encoder it reads one token more than its teacher: the end of the prompt."""
+    models = {name: saved(tmp_path / name, name, 8, other=name == "t5") for name in ("t5", "llama")}
+    overrides = [
+        f"teachers=[{{model: '{models['llama']}'}}]",
+        f"ladder={{kind: pretrained, models: {{other: '{models['t5']}'}}}}",
+        "losses={answer_ce: {labels: teacher}}",
+        "prompt.max_tokens=9",
+    ]
+    with pytest.raises(DataError, match=r"has 10 tokens; prompt\.max_tokens is 9"):
+        run(load_spec(toy_spec, toy_host, overrides), toy_host, tmp_path / "run", run_locally)
+    assert not (tmp_path / "run").exists()
 
 
 def teacher(folder: Path) -> str:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from kdsearch.assistants import source_folder
 from kdsearch.distill.data import encode
 from kdsearch.distill.students import domain_tokenizer, load_tokenizer
+from kdsearch.model_folders import model_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from transformers import PreTrainedTokenizerBase
 
     from kdsearch.facts import ModelFacts
-    from kdsearch.plugin import Example
+    from kdsearch.plugin import Example, Size
     from kdsearch.spec.models import SearchSpec
     from kdsearch.spec.parts import Parts
     from kdsearch.splits import Assigned
@@ -29,36 +30,48 @@ ENCODER_DECODERS = ("t5",)
 def check_prompts(
     spec: SearchSpec,
     parts: Parts,
-    teacher: ModelFacts,
+    teachers: Mapping[int, ModelFacts],
+    sizes: Iterable[Size],
     assigned: Assigned,
     earlier: Sequence[tuple[Parts, Sequence[Example]]] = (),
 ) -> None:
-    """Read every question as the teacher, and students of another family, would read it.
+    """Read every question as the teachers and the students would read it.
 
     Args:
         spec: The search.
         parts: Its plugins.
-        teacher: The first teacher's measures.
+        teachers: The measures of those that teach, by place.
+        sizes: Of the students; those with tokens of their own are models that exist.
         assigned: The splits.
         earlier: The plugins of each stage before the last, and what it trains on.
 
     Raises:
         DataError: If a prompt is too long, or two options are the same to a model.
-        SpecError: If chat is asked for and the tokenizer has no template.
-        ModelError: If the teacher's folder holds no tokenizer.
+        SpecError: If chat is asked for and a tokenizer has no template.
+        ModelError: If a folder holds no tokenizer.
     """
-    source = spec.stage.teachers[0]
-    folder = source_folder(source)
-    if folder is not None:
-        tokenizer = load_tokenizer(folder)
-    else:
-        tokenizer = domain_tokenizer(parts.domain, parts.options)
-    family = getattr(parts.ladder_config, "family", teacher.family)
-    families = {family} if source.predictions is not None else {family, teacher.family}
-    for causal in {each not in ENCODER_DECODERS for each in families}:
+    family = getattr(parts.ladder_config, "family", teachers[0].family)
+    readers = {(source_folder(spec.stage.teachers[0]), _causal(family))}
+    for place, facts in teachers.items():
+        source = spec.stage.teachers[place]
+        if source.predictions is None:
+            readers.add((source_folder(source), _causal(facts.family)))
+    for size in sizes:
+        if size.other_tokens and size.config is not None and "model" in size.recipe:
+            stored = model_folder(size.recipe["model"])
+            readers.add((stored, _causal(size.config["model_type"])))
+    for folder, causal in sorted(readers, key=str):
+        if folder is None:
+            tokenizer = domain_tokenizer(parts.domain, parts.options)
+        else:
+            tokenizer = load_tokenizer(folder)
         _read(spec, parts, tokenizer, assigned, causal=causal)
-        for own, train in earlier:
-            _read(spec, own, tokenizer, [train], causal=causal)
+        for others, train in earlier:
+            _read(spec, others, tokenizer, [train], causal=causal)
+
+
+def _causal(family: str) -> bool:
+    return family not in ENCODER_DECODERS
 
 
 def _read(

@@ -82,6 +82,8 @@ def notes(report: Report) -> list[str]:
     for domain in shared:
         found.append(f"{domain['domain']}: intervals are over {domain['units']:,} units of items")
     own = [each["domain"] for each in report["domains"] if each["majority_of"] != "train"]
+    versions = ", ".join(f"{each['domain']} {each['version']}" for each in report["domains"])
+    found.append(f"versions of the domains: {versions}")
     of = f"train's ({', '.join(own)}: the items' own)" if own else "train's"
     found.append(
         f"intervals: {100 * report['confidence']:g}%; majority: {of} most frequent answer; "

@@ -24,7 +24,7 @@ SUBJECTS = (
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     """Write twenty questions of each domain."""
-    files = {
+    files: dict[str, list[dict[str, object]]] = {
         "winogrande/train_s.jsonl": [
             {
                 "qID": f"q{at}-1",

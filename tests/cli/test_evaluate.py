@@ -54,6 +54,7 @@ def test_models_are_scored_on_domains(kd: Kd, model: Path, toy_plugin: Path) -> 
     assert ended.exit_code == 0, ended.stderr
     assert "toy dev" in ended.stdout
     assert "toy_evaluate all" in ended.stdout
+    assert "versions of the domains: toy 1, toy_evaluate 1" in ended.stdout
     report = kd(*asked, "--set", "toy.largest=12", "--json").json
     assert [each["items"] for each in report["domains"]] == [25, 289]
     metrics = report["results"][0]["metrics"]
