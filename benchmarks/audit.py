@@ -119,6 +119,42 @@ def test_faults(
         return [f"{event['size']}: student and teacher answered other items"]
     if len(students) != event.get("seeds", 1):
         return [f"{event['size']}: {len(students)} seeds finished and {event['seeds']} were tested"]
+    name = event["size"]
+    if event.get("domains"):
+        return domain_faults(name, event, students, teacher, match, alpha, units)
+    return item_faults(name, event, students, teacher, match, alpha, units)
+
+
+def domain_faults(
+    name: str, event: dict[str, Any], students: list[dict[str, float]], teacher: dict[str, float],
+    match: dict[str, Any], alpha: float, units: dict[str, str],
+) -> list[str]:  # fmt: skip
+    """Compare a test over several domains with the tests of each, and its verdict with theirs."""
+    faults, each = [], event["domains"]
+    for label, told in each.items():
+        own = [_of(student, label) for student in students]
+        at = f"{name} on {label}"
+        faults += item_faults(at, told, own, _of(teacher, label), match, alpha, units)
+    found = {told["verdict"] for told in each.values()}
+    verdict = next((kind for kind in ("no_match", "undecided") if kind in found), "match")
+    shown = each[event["worst"]]
+    if verdict != event["verdict"] or shown["verdict"] != verdict:
+        faults.append(f"{name}: the verdict is {event['verdict']}, of the domains {found}")
+    if any(event[key] != shown[key] for key in ("difference", "lower_bound", "p_value")):
+        faults.append(f"{name}: the figures are not those of {event['worst']}")
+    return faults
+
+
+def _of(scores: dict[str, float], label: str) -> dict[str, float]:
+    """Return the scores of one domain's items."""
+    return {item: score for item, score in scores.items() if item.split(":")[0] == label}
+
+
+def item_faults(
+    name: str, event: dict[str, Any], students: list[dict[str, float]], teacher: dict[str, float],
+    match: dict[str, Any], alpha: float, units: dict[str, str],
+) -> list[str]:  # fmt: skip
+    """Compare what is told of some items with what their scores give."""
     items = list(teacher)
     if any(item in units for item in items):
         names = [units[item] for item in items]
@@ -136,12 +172,12 @@ def test_faults(
     if verdict != "match" and found["upper_bound"] < bar:
         verdict = "no_match"
     faults = [
-        f"{event['size']}: {name} is {event[name]} and should be {value}"
-        for name, value in found.items()
-        if abs(event[name] - value) > TOLERANCE
+        f"{name}: {key} is {event[key]} and should be {value}"
+        for key, value in found.items()
+        if abs(event[key] - value) > TOLERANCE
     ]
     if verdict != event["verdict"]:
-        faults.append(f"{event['size']}: the verdict is {event['verdict']}, not {verdict}")
+        faults.append(f"{name}: the verdict is {event['verdict']}, not {verdict}")
     return faults
 
 

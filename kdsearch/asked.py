@@ -71,7 +71,7 @@ class Asked:
         self, names: Sequence[str], settings: Sequence[str], models: Sequence[Found], host: Host
     ) -> None:
         records = [model.record for model in models if model.record is not None]
-        made_for = dict.fromkeys(record.domain.name for record in records)
+        made_for = dict.fromkeys(each.name for record in records for each in record.made_for)
         self.names = tuple(dict.fromkeys(names or made_for))
         if not self.names:
             raise SpecError(f"no domain: give --domain NAME ({', '.join(sorted(host.domains))})")
@@ -139,8 +139,13 @@ class Asked:
         self, domain: Domain, given: tuple[dict[str, Any], Trail], records: Sequence[Record]
     ) -> DomainAsked:
         options, trail = given
-        own = [record for record in records if record.domain.name == domain.name]
-        same = {repr((record.domain, record.splits, record.seed)): record for record in own}
+        own = [
+            (record, choice)
+            for record in records
+            for choice in record.made_for
+            if choice.name == domain.name
+        ]
+        same = {repr((choice.options, each.splits, each.seed)): each for each, choice in own}
         if len(same) > 1:
             listed = ", ".join(f"{record.name} {record.size}" for record in same.values())
             raise SpecError(
@@ -148,7 +153,7 @@ class Asked:
                 fix="evaluate them one by one",
             )
         record = next(iter(same.values()), None)
-        known = dict(record.domain.options) if record else {}
+        known = dict(own[0][1].options) if record else {}
         validated = self._validated(domain.Options, {**known, **options}, trail)
         return DomainAsked(configured(domain, validated), validated, record)
 

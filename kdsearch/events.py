@@ -64,6 +64,8 @@ class TeacherReady(Event):
     """`fine_tune`, `signals` and `evaluation`, in floating-point operations."""
     cut: Mapping[str, int] = field(default_factory=dict)
     """By split, the questions whose end was cut to fit `prompt.max_tokens`."""
+    domains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By label, of a search over several domains: `score`, `items` and the figures of chance."""
     signals: Mapping[str, Any] = field(default_factory=dict)
     """How trials get the teacher's signals: `mode`, `asked`, `bytes`, `max_bytes`; of a store also
     `rows` and how many were `computed` now, `damaged` ones among them. Empty if none need any."""
@@ -97,6 +99,8 @@ class TrialProgress(Event):
     items: int | None = None
     paired: Mapping[str, float] | None = None
     """As in `TrialFinished`."""
+    domains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """As in `TrialFinished`."""
     losses: Mapping[str, float] = field(default_factory=dict)
     """The mean of each since the last report: `loss`, the objective, and `loss_TERM`."""
     validation: Mapping[str, float] = field(default_factory=dict)
@@ -126,6 +130,8 @@ class TrialFinished(Event):
     operations."""
     paired: Mapping[str, float] | None = None
     """`difference`, `deviation`, `items` of graded scores or whole units; else counts suffice."""
+    domains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By label, of a search over several domains: score, counts and `paired` of each alone."""
     untrained_score: float | None = None
     untrained_answers: Sequence[Sequence[Any]] = field(default_factory=list)
     """What it answered most before training: `[answer, times given, times right]`."""
@@ -210,6 +216,11 @@ class ConfirmTested(Event):
     """Whether items of one unit were averaged."""
     exploratory: bool = False
     """Tested outside what was declared before confirm was opened: no evidence."""
+    domains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By label, of a search over several domains: what is said here of each alone. Difference,
+    bounds and p-value are then those of the one whose p-value is largest, `worst`; scores and
+    counts are of all items."""
+    worst: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 import shutil
-from collections import Counter
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +17,9 @@ from kdsearch.plan import Plan, make_plan
 from kdsearch.plan.paths import absolute_paths
 from kdsearch.plan.records import measures_of, source_fingerprints
 from kdsearch.plugin.host import Host
-from kdsearch.search.director import Director, Guesses, Sink
+from kdsearch.search.chance import Guesses
+from kdsearch.search.director import Director, Sink
+from kdsearch.search.guesses import guesses_of
 from kdsearch.search.journal import Journal
 from kdsearch.search.policy import Policy
 from kdsearch.search.summary import summarise
@@ -29,7 +30,6 @@ from kdsearch.spec.parts import resolve_parts
 from kdsearch.splits import (
     Assigned,
     fingerprint,
-    independent,
     load,
     units_of,
 )
@@ -38,7 +38,8 @@ from kdsearch.stages import earlier_train
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kdsearch.plugin import Example
+    from kdsearch.search.chance import Guesses
+
 
 RECORDED = ("torch", "transformers", "datasets", "ray", "pluggy", "pydantic", "numpy")
 """Distributions whose versions a run records."""
@@ -299,6 +300,7 @@ class _Search:
                 guesses=self._guesses,
                 teacher_name=self.plan.teacher_name,
                 units=self.units,
+                several=bool(self.parts.labels),
                 audits=self.spec.search.audit,
                 sinks=sinks,
             )
@@ -340,7 +342,7 @@ class _Search:
         return self.spec.resolve(drawn)
 
     def _guesses(self) -> Guesses:
-        return guesses_of(self.assigned.train, self.assigned.dev)
+        return guesses_of(self.assigned.train, self.assigned.dev, self.parts.labels)
 
     def _export(self, summary: Mapping[str, Any]) -> None:
         """Export every size that confirm tested."""
@@ -352,13 +354,3 @@ class _Search:
                 trial = self.folder / "trials" / size["best_trial"] / "student"
                 kept = self.folder / "students" / size["size"]
                 export_student(trial, kept, size, summary, self.spec, teacher)
-
-
-def guesses_of(train: Sequence[Example], dev: Sequence[Example]) -> Guesses:
-    """Return what answering dev without reading would score, on one item of each unit."""
-    counts = Counter(example.answer for example in train)
-    most_frequent = min(counts, key=lambda answer: (-counts[answer], str(answer)))
-    places = independent(dev)
-    asked = [dev[place] for place in places]
-    right = [float(example.answer == most_frequent) for example in asked]
-    return Guesses(right, [len(example.choices) for example in asked if example.choices], places)

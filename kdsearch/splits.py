@@ -22,11 +22,12 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdsearch.duplicates import without_copies
+from kdsearch.duplicates import question_key, without_copies
 from kdsearch.errors import DataError, KdsearchError, PluginError, did_you_mean
 from kdsearch.plugin.api import Example
 from kdsearch.plugin.faults import raised
 from kdsearch.plugin.reading import Examples
+from kdsearch.plugin.union import Union, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -83,9 +84,16 @@ class Loaded(NamedTuple):
     examples: tuple[Example, ...]
     counts: Counts | None
     """Of the rows that it read; None where it does not count them."""
+    members: tuple[Loaded, ...] = ()
+    """Of several domains in one, each alone, `domain` being its label."""
 
     def divide(self, splits: Splits, seed: int) -> Divided:
-        """Divide the examples, and count what the domain itself left out of its rows, too."""
+        """Divide the examples, and count what the domain itself left out of its rows, too.
+
+        Of several domains each is divided as if it were alone.
+        """
+        if self.members:
+            return _together(self.members, splits, seed)
         divided, counts = divide(self.examples, splits, seed, domain=self.domain), self.counts
         if counts is None:
             return divided
@@ -97,6 +105,27 @@ class Loaded(NamedTuple):
             skipped=counts.skipped,
         )
         return divided._replace(tally=tally)
+
+
+def _together(members: Sequence[Loaded], splits: Splits, seed: int) -> Divided:
+    """Divide several domains, and train on no question that another one is judged by."""
+    each = {member.domain: member.divide(splits, seed) for member in members}
+    held = {
+        question_key(example)
+        for divided in each.values()
+        for split in (divided.splits.dev, divided.splits.confirm)
+        for example in split
+    } - {None}
+    found: dict[str, list[Example]] = {name: [] for name in Assigned._fields}
+    for label, divided in each.items():
+        for name, examples in divided.splits._asdict().items():
+            kept = (e for e in examples if name != "train" or question_key(e) not in held)
+            found[name] += [labelled(example, label) for example in kept]
+    leaked = sum(len(one.splits.train) for one in each.values()) - len(found["train"])
+    counts = zip(*(one.tally for one in each.values()), strict=True)
+    tally = Tally(*map(sum, counts))
+    assigned = Assigned(**{name: tuple(examples) for name, examples in found.items()})
+    return Divided(assigned, tally._replace(leaked=tally.leaked + leaked))
 
 
 def assign(
@@ -137,6 +166,12 @@ def load(domain: Domain, options: Any) -> Loaded:
         DataError: If its files are missing or malformed.
         PluginError: If the domain itself fails.
     """
+    if isinstance(domain, Union):
+        members = [
+            load(each.domain, each.options)._replace(domain=each.label) for each in domain.members
+        ]
+        every = (labelled(each, part.domain) for part in members for each in part.examples)
+        return Loaded(domain.name, tuple(every), None, tuple(members))
     try:
         yielded = domain.load(options)
         examples = tuple(yielded)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.duplicates import question_key
 from kdsearch.errors import DataError
+from kdsearch.plugin.union import label_of, unlabelled
 from kdsearch.splits import load
 
 if TYPE_CHECKING:
     from kdsearch.plugin.api import Example
-    from kdsearch.spec.models import SearchSpec
+    from kdsearch.spec.models import SearchSpec, Stage
     from kdsearch.spec.parts import Parts
     from kdsearch.splits import Assigned, Loaded
 
@@ -46,13 +47,12 @@ def earlier_train(
     examples = loaded or load(parts.domain, parts.options)
     train = examples.divide(stage.splits, spec.search.seed).splits.train
     kept = [example for split in (last.dev, last.confirm) for example in split]
-    names = {each for example in kept for each in _names(example)}
-    same = stage.domain.name == decides.domain.name
+    names = {each for example in kept for each in _names(example, decides)}
     asked = {question_key(example) for example in kept} - {None}
     apart = tuple(
         example
         for example in train
-        if question_key(example) not in asked and not (same and names & _names(example))
+        if question_key(example) not in asked and not names & _names(example, stage)
     )
     if not apart:
         message = "dev and confirm of the last stage ask all of its training questions"
@@ -60,7 +60,11 @@ def earlier_train(
     return Earlier(apart, len(train) - len(apart))
 
 
-def _names(example: Example) -> set[tuple[str, str | None]]:
-    """Return what an item and others of its unit are known by."""
-    unit = () if example.unit is None else (("unit", example.unit),)
-    return {("id", example.id), *unit}
+def _names(example: Example, stage: Stage) -> set[tuple[str, str, str]]:
+    """Return what an item and others of its unit are known by, in its own domain."""
+    domain, names = stage.domain.name, [("id", example.id)]
+    names += [] if example.unit is None else [("unit", example.unit)]
+    if stage.domains:
+        domain = {choice.called: choice.name for choice in stage.domains}[label_of(example.id)]
+        names = [(kind, unlabelled(name)) for kind, name in names]
+    return {(domain, kind, name) for kind, name in names}

@@ -102,13 +102,15 @@ def test_the_answers_of_a_black_box_are_read(tmp_path: Path, plugin: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("block", "teachers"), [(1, ["0"]), (2, ["0"]), (3, ["large", "specialist"]), (4, ["0"])]
+    ("block", "teachers"),
+    [(1, ["0"]), (2, ["0"]), (3, ["large", "specialist"]), (4, ["0"]), (5, ["0"])],
 )
 def test_every_part_of_a_spec_is_valid(
     tmp_path: Path, plugin: Path, block: int, teachers: list[str]
 ) -> None:
     texts = blocks("yaml")
     first, second = (parse_document(texts[at], "README").data for at in (0, block))
+    first = {key: value for key, value in first.items() if f"{key}s" not in second}
     file = tmp_path / "tickets.json"  # JSON is YAML
     file.write_text(json.dumps({**first, **second}), encoding="utf8")
     assert load_spec(file, Host([plugin])).stage.names == teachers

@@ -20,7 +20,8 @@ from kdsearch.local import run_locally
 from kdsearch.plan.paths import absolute_paths
 from kdsearch.plugin import Example
 from kdsearch.plugin.host import Host
-from kdsearch.run import guesses_of, resume, run
+from kdsearch.run import resume, run
+from kdsearch.search.guesses import guesses_of
 from kdsearch.search.journal import read
 from kdsearch.spec.loading import load_spec, resolve_parts
 

@@ -24,7 +24,10 @@ def written_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """Let the one stage's keys stand at the top instead of in `stages`."""
     stage = schema["$defs"]["Stage"]
     required = [key for key in schema["required"] if key != "stages"]
-    forms = [{"required": ["stages"]}, {"required": [*stage["required"], "teachers"]}]
+    stage["required"].remove("domain")
+    stage["oneOf"] = [{"required": ["domain"]}, {"required": ["domains"]}]
+    written = {"required": [*stage["required"], "teachers"], "oneOf": stage["oneOf"]}
+    forms = [{"required": ["stages"]}, written]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

@@ -81,12 +81,6 @@ def _line(prediction: Prediction, score: float) -> dict[str, Any]:
     return line
 
 
-def discordant(student: Sequence[float], teacher: Sequence[float]) -> tuple[int, int]:
-    """Count the items that only the student, and only the teacher, does better."""
-    pairs = list(zip(student, teacher, strict=True))
-    return sum(s > t for s, t in pairs), sum(s < t for s, t in pairs)
-
-
 def answer(model: Any, tokenizer: Any, rows: Rows, domain: Domain, metric: str) -> Answers:
     """Answer every row and score the answers by one metric of the domain."""
     was_training = model.training

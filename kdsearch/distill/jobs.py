@@ -22,7 +22,6 @@ from kdsearch.distill.card import SETTINGS
 from kdsearch.distill.evaluate import (
     Answers,
     answer,
-    discordant,
     read_answers,
 )
 from kdsearch.distill.fitting import (
@@ -36,7 +35,7 @@ from kdsearch.distill.teachers import answer_split, prepare_teachers
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_folder
-from kdsearch.search.graded import paired_figures
+from kdsearch.search.several import figures, figures_by_domain
 from kdsearch.search.shortcuts import SHOWN_ANSWERS
 from kdsearch.spec.models import Settings, settings_hash
 from kdsearch.splits import units_of
@@ -44,7 +43,7 @@ from kdsearch.splits import units_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kdsearch.plugin import Example, Student
+    from kdsearch.plugin import Student
 
 
 def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
@@ -99,16 +98,18 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     known = read_answers(workspace.teacher_root / "dev.jsonl")
     teacher, samples = known.scores, Samples(student, dev, known, domain, metric)
 
+    def compare(scores: Sequence[float]) -> dict[str, Any]:
+        retain, units = workspace.spec.match.retain, units_of(dev.examples)
+        items = [example.id for example in dev.examples]
+        named = [units[item] for item in items] if units else None
+        found = figures(scores, teacher, retain, named)
+        if workspace.parts.labels:
+            found["domains"] = figures_by_domain(items, scores, teacher, retain, units)
+        return found
+
     def judged() -> tuple[Answers, dict[str, Any]]:
         answers = answer(student.model, student.tokenizer, dev, domain, metric)
-        student_only, teacher_only = discordant(answers.scores, teacher)
-        return answers, {
-            "score": answers.mean,
-            "student_only": student_only,
-            "teacher_only": teacher_only,
-            "items": len(answers.scores),
-            **_paired(answers.scores, teacher, dev.examples, workspace.spec.match.retain),
-        }
+        return answers, compare(answers.scores)
 
     measured: dict[int, tuple[Answers, dict[str, Any]]] = {}
 
@@ -190,20 +191,6 @@ def audit(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[
     teacher = None if trial is None else read_answers(root / "dev.jsonl")
     found = audited(work, teacher, workspace.run / "errors" / f"{job['size']}.jsonl")
     return {**found, "flops": {"evaluation": 2.0 * compute * work.tokens}}
-
-
-def _paired(
-    student: Sequence[float],
-    teacher: Sequence[float],
-    examples: Sequence[Example],
-    retain: float | None,
-) -> dict[str, Any]:
-    """Return figures of graded scores or of items in units; of others counts say all."""
-    units = units_of(examples)
-    if not units and all(score in (0.0, 1.0) for score in (*student, *teacher)):
-        return {}
-    named = [units[example.id] for example in examples] if units else None
-    return {"paired": paired_figures(student, teacher, retain, named)}
 
 
 def _confirm_with(

@@ -28,7 +28,7 @@ from kdsearch.spec.objective import options_of
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of, scores_options
 from kdsearch.spec.signals import stage_requests
 from kdsearch.spec.teachers import loss_of
-from kdsearch.splits import Assigned, assign, load_examples
+from kdsearch.splits import Assigned, load
 from kdsearch.stages import earlier_train
 
 if TYPE_CHECKING:
@@ -211,10 +211,8 @@ class Workspace:
         if not self._is_last:
             apart = earlier_train(self.whole, self.place, self.parts, self.last.assigned)
             return Assigned(apart.train, (), ())
-        domain = self.parts.domain
-        examples = load_examples(domain, self.parts.options)
         splits, seed = self.spec.stage.splits, self.spec.search.seed
-        return assign(examples, splits, seed, domain=domain.name)
+        return load(self.parts.domain, self.parts.options).divide(splits, seed).splits
 
     def rows(self, split: str, reader: Student, *, taught: bool = False) -> Rows:
         """Return a split as a model reads it; the same tokenizer is asked once a process.

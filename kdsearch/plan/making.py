@@ -13,6 +13,7 @@ from kdsearch.plan.plan import Counts, Plan
 from kdsearch.plan.stages import PlannedStage
 from kdsearch.plan.teachers import facts_by_place
 from kdsearch.plan.warnings import warnings_of
+from kdsearch.plugin.union import label_of
 from kdsearch.predictions import check_predictions, check_taught
 from kdsearch.search.budget import held_out
 from kdsearch.search.ledger import Opening, earlier_openings
@@ -71,7 +72,7 @@ def make_plan(
     counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
     units, openings = counts, list[Opening]()
     if assigned is not None:
-        dev, confirm = (len(independent(split)) for split in (assigned.dev, assigned.confirm))
+        dev, confirm = (_units(split, parts.labels) for split in (assigned.dev, assigned.confirm))
         units = Counts(counts.train, dev, confirm)
         for split, count in (("dev", dev), ("confirm", confirm)):
             if count < 2:
@@ -88,6 +89,14 @@ def make_plan(
     if assigned is not None:
         _check_views(last, plan.settings, assigned.train)
     return replace(plan, warnings=(*unread, *told, *warnings_of(plan)))
+
+
+def _units(split: Sequence[Example], labels: Sequence[str]) -> int:
+    """Count what is independent in a split; of several domains, in the smallest."""
+    if not labels:
+        return len(independent(split))
+    of_each = ([e for e in split if label_of(e.id) == label] for label in labels)
+    return min(len(independent(each)) for each in of_each)
 
 
 def _earlier(

@@ -24,10 +24,11 @@ def absolute_paths(spec: SearchSpec, parts: Parts) -> SearchSpec:
     values = spec.model_dump(mode="json")
     every = (*parts.earlier, parts)
     for written, stage, own in zip(values["stages"], spec.stages, every, strict=True):
-        options = own.options.model_dump()
-        for name in written["domain"]["options"]:
-            if isinstance(options[name], Path):
-                written["domain"]["options"][name] = str(options[name].absolute())
+        domains = written["domains"] or [written["domain"]]
+        for choice, options in zip(domains, own.each_options, strict=True):
+            for name in choice["options"]:
+                if isinstance(path := getattr(options, name), Path):
+                    choice["options"][name] = str(path.absolute())
         for place, teacher in enumerate(written["teachers"]):
             if teacher["model"] is not None and (place == 0 or place in stage.teaching):
                 teacher["model"] = located(teacher["model"])

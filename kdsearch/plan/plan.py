@@ -214,6 +214,7 @@ class Plan:
             ],
             "splits": self.units._asdict(),
             "items": self.counts._asdict(),
+            "domains": list(self.parts.labels),
             "data": self.tally and self.tally._asdict(),
             "trials": len(self.sizes) * len(self.settings),
             "steps": self.steps,

@@ -189,6 +189,8 @@ def _margins(plan: Mapping[str, Any], split: str) -> str:
     differing = _either(f"{100 * float(share):.0f}" for share in margins)
     where = f"{differing}% of answers differ"
     counted = f"{items:,} items" if items == whole else f"{items:,} units of {whole:,} items"
+    if labels := plan.get("domains"):
+        counted = f"{items:,} items of the smallest of {len(labels)} domains"
     return f"{counted} support margins of {supported} points where {where}"
 
 

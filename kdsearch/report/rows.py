@@ -190,6 +190,11 @@ def notes(summary: Summary) -> list[str]:
             f"one-sided, at {percent(match['confidence'])} confidence for all tested sizes "
             f"together. A match needs a {AT_LEAST} bound above {needed}.",
         ]
+    if any(domain_lines(summary)):
+        lines.append(
+            "domains: scores are over the items of all, difference and bound those of the domain "
+            "that is furthest from a match; a size matches if it matches on each."
+        )
     if any(row.baseline is not None for row in listed):
         lines.append(
             "baseline: the same size trained without the teacher, scored on dev; what dev has more "
@@ -219,7 +224,8 @@ def _reference(match: Mapping[str, Any]) -> str:
 
 def closing(summary: Summary) -> list[tuple[str, str]]:
     """Return labelled lines: what terms add, the cost, how trials ended, what to beware of."""
-    lines = [("ablation", ablation_text(each)) for each in summary.get("ablations") or []]
+    lines = domain_lines(summary)
+    lines += [("ablation", ablation_text(each)) for each in summary.get("ablations") or []]
     lines += [("cost", _cost(summary["cost"])), ("trials", _trials(summary["trials"]))]
     data = summary.get("data") or {}
     told = any(data.get(key) for key in ("deduplicated", "leaked", "skipped"))
@@ -231,6 +237,25 @@ def closing(summary: Summary) -> list[tuple[str, str]]:
         ("" if same else label, line)
         for same, (label, line) in zip(repeated, lines[1:], strict=True)
     ]
+
+
+def domain_lines(summary: Summary) -> list[tuple[str, str]]:
+    """Tell of each domain, where there are several, what confirm found at each size."""
+    lines = []
+    for size in sorted(summary["sizes"], key=lambda size: -int(size["parameters"])):
+        for label, test in ((size.get("confirm") or {}).get("domains") or {}).items():
+            refused = test["verdict"] == "no_match"
+            sign, bound = (AT_MOST, "upper_bound") if refused else (AT_LEAST, "lower_bound")
+            student, teacher = (
+                numbers.score(test[f"{who}_score"]) for who in ("student", "teacher")
+            )
+            told = (
+                f"{size['size']} on {label}: {student} to {teacher}, "
+                f"{numbers.points(test['difference'])} ({sign} {numbers.points(test[bound])}), "
+                f"{VERDICTS[test['verdict']]}"
+            )
+            lines.append(("domains", told))
+    return lines
 
 
 def data_line(data: Mapping[str, int]) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.search.distributions import binomial_tail
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ALPHA = 0.05
 """One-sided; a teacher must beat each kind of guessing at this level."""
@@ -35,6 +36,52 @@ class ChanceTest(NamedTuple):
             "p_value": max((value for value in values if value is not None), default=None),
         }
         return {name: value for name, value in figures.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Guesses:
+    """What answering dev without reading would score, to test the teacher against."""
+
+    majority_right: Sequence[float]
+    """By item, whether the most frequent answer of train is right."""
+    choices: Sequence[int]
+    """By item, the number of options; empty where answers are free."""
+    items: Sequence[int] | None = None
+    """The places in dev of the items meant, one of each unit; None for all of them."""
+    domains: Mapping[str, Guesses] = field(default_factory=dict)
+    """Of a search over several domains, those of each by its label; they take the place of all."""
+
+
+class JudgedTeacher(NamedTuple):
+    """What of a teacher's answers to dev is above guessing."""
+
+    chance: dict[str, float]
+    """Figures of the test; of several domains, of the one with the largest p-value."""
+    informative: bool
+    """Whether the teacher is above guessing, on each domain."""
+    domains: dict[str, dict[str, Any]]
+    """By label, of several domains: `score`, `items`, `informative` and the figures of each."""
+
+
+def judge_teacher(right: Sequence[float], guesses: Guesses) -> JudgedTeacher:
+    """Test a teacher's scores on dev, in the order of the file, against guessing."""
+    if not guesses.domains:
+        test = _chance(right, guesses)
+        return JudgedTeacher(test.figures(), test.informative, {})
+    tests = {label: _chance(right, each) for label, each in guesses.domains.items()}
+    figures = {label: test.figures() for label, test in tests.items()}
+    worst = max(figures.values(), key=lambda each: each.get("p_value", 0.0))
+    told = {}
+    for label, each in guesses.domains.items():
+        own = [right[item] for item in each.items or ()]
+        score = {"score": math.fsum(own) / len(own), "items": len(own)}
+        told[label] = {**score, **figures[label], "informative": tests[label].informative}
+    return JudgedTeacher(worst, all(test.informative for test in tests.values()), told)
+
+
+def _chance(right: Sequence[float], guesses: Guesses) -> ChanceTest:
+    meant = right if guesses.items is None else [right[item] for item in guesses.items]
+    return chance_test(meant, guesses.majority_right, guesses.choices or None)
 
 
 def mcnemar_p_value(first_only: int, second_only: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.events import ConfirmTested
 from kdsearch.search.graded import paired_t_test, recipe_test, unit_means
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
     from kdsearch.search.policy import Policy
     from kdsearch.search.rules import Rules
+
+
+OF_A_DOMAIN = (
+    "student_only", "teacher_only", "items", "student_score", "teacher_score", "difference",
+    "lower_bound", "upper_bound", "p_value", "verdict", "in_units",
+)  # fmt: skip
+"""The fields of a test that are kept of each of several domains."""
 
 
 def verdict_of(test: PairedTest, bar: float) -> Verdict:
@@ -33,6 +40,15 @@ class Scores(NamedTuple):
     teacher: Sequence[float]
     units: Sequence[Hashable] | None = None
     """The unit of each item, where items of one unit are not independent."""
+
+    def at(self, places: Sequence[int]) -> Scores:
+        """Return those of some items; units of one item each are none."""
+        units = None if self.units is None else [self.units[place] for place in places]
+        return Scores(
+            [[student[place] for place in places] for student in self.students],
+            [self.teacher[place] for place in places],
+            units if units is not None and len(set(units)) < len(units) else None,
+        )
 
 
 def paired_test(scores: Scores, rules: Rules, alpha: float) -> PairedTest:
@@ -118,6 +134,56 @@ def judge_on_confirm(
     )
 
 
+def judge_on_domains(
+    size: str,
+    trial: str | None,
+    scores: Scores,
+    rules: Rules,
+    alpha: float,
+    flops: Mapping[str, float],
+    places: Mapping[str, Sequence[int]],
+) -> ConfirmTested:
+    """Test a student on each domain at the same level, and match if it matches on all.
+
+    Args:
+        size: The size.
+        trial: The trial that dev chose.
+        scores: Of every item.
+        rules: Margin or share to retain.
+        alpha: This size's share of the chance of a false match.
+        flops: What answering confirm cost.
+        places: Of each domain's items, by its label.
+    """
+    each = {
+        label: judge_on_confirm(size, trial, scores.at(own), rules, alpha, {})
+        for label, own in places.items()
+    }
+    verdicts = {Verdict(event.verdict) for event in each.values()}
+    verdict = next(
+        (kind for kind in (Verdict.NO_MATCH, Verdict.UNDECIDED) if kind in verdicts), Verdict.MATCH
+    )
+    worst = max(each, key=lambda label: each[label].p_value)
+    if verdict is Verdict.NO_MATCH:  # the domain that refuses it speaks
+        worst = min(each, key=lambda label: each[label].upper_bound)
+    whole = judge_on_confirm(size, trial, scores, rules, alpha, flops)
+    shown = each[worst]
+    return replace(
+        whole,
+        difference=shown.difference,
+        lower_bound=shown.lower_bound,
+        upper_bound=shown.upper_bound,
+        p_value=shown.p_value,
+        verdict=verdict,
+        domains={label: _figures(event) for label, event in each.items()},
+        worst=worst,
+    )
+
+
+def _figures(event: ConfirmTested) -> dict[str, Any]:
+    """Return what a test says of one domain."""
+    return {name: getattr(event, name) for name in OF_A_DOMAIN}
+
+
 def confirm_event(
     policy: Policy,
     size: str,
@@ -150,10 +216,15 @@ def recipe_event(
     flops: Mapping[str, float] | None = None,
     *,
     units: Sequence[Hashable] | None = None,
+    places: Mapping[str, Sequence[int]] | None = None,
 ) -> ConfirmTested:
-    """Test as `confirm_event` does, over the seeds of `Confirm.seeds` in their order."""
+    """Test as `confirm_event` does, over the seeds of `Confirm.seeds` in their order.
+
+    Of several domains, `places` are those of the items of each: see `judge_on_domains`.
+    """
     alpha = policy.share(size)
     trial = next(verdict.best_trial for verdict in policy.verdicts() if verdict.size == size)
     scores = Scores(students_right, teacher_right, units)
-    event = judge_on_confirm(size, trial, scores, policy.rules, alpha, flops or {})
+    asked = size, trial, scores, policy.rules, alpha, flops or {}
+    event = judge_on_domains(*asked, places) if places else judge_on_confirm(*asked)
     return replace(event, exploratory=policy.exploratory)

@@ -27,8 +27,9 @@ from kdsearch.events import (
 from kdsearch.search.ablation import Ablations, Comparison, without_term
 from kdsearch.search.agreement import more_ablations, plan_changes
 from kdsearch.search.answers import read_item_scores
-from kdsearch.search.chance import chance_test
+from kdsearch.search.chance import Guesses, judge_teacher
 from kdsearch.search.policy import Confirm, Idle, Policy, Train, recipe_event
+from kdsearch.search.several import places_by_domain
 from kdsearch.search.tpe import Tried
 
 if TYPE_CHECKING:
@@ -40,8 +41,9 @@ Sink = Callable[[Record], None]
 """Shown every record after the journal has it."""
 
 TOLD = (
-    *("score", "student_only", "teacher_only", "items", "paired", "flops", "untrained_score"),
-    *("untrained_answers", "seconds", "step", "total_steps", "kept_step", "ended"),
+    *("score", "student_only", "teacher_only", "items", "paired", "domains", "flops"),
+    *("untrained_score", "untrained_answers", "seconds", "step", "total_steps", "kept_step"),
+    "ended",
 )
 """What a finished trial's event takes over from its worker's result."""
 
@@ -55,18 +57,6 @@ class JobRequest:
 
     id: str
     payload: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Guesses:
-    """What answering dev without reading would score, to test the teacher against."""
-
-    majority_right: Sequence[float]
-    """By item, whether the most frequent answer of train is right."""
-    choices: Sequence[int]
-    """By item, the number of options; empty where answers are free."""
-    items: Sequence[int] | None = None
-    """The places in dev of the items meant, one of each unit; None for all of them."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +84,7 @@ class Director:
         units: By item of dev and confirm, the unit it belongs to; empty where items are
             independent.
         audits: Whether teacher and students are audited once the verdicts are there.
+        several: Whether items are of several domains, on each of which a student is to match.
         sinks: Shown every record.
     """
 
@@ -111,6 +102,7 @@ class Director:
         teacher_name: str,
         units: Mapping[str, str] | None = None,
         audits: bool = False,
+        several: bool = False,
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.run = run
@@ -123,6 +115,7 @@ class Director:
         self.teacher_name = teacher_name
         self.units = units or {}
         self.audits = audits
+        self.several = several
         self.sinks = sinks
         self._started = time.monotonic()
         self._jobs: dict[str, Train | Confirm | Audit | None] = {}
@@ -322,6 +315,7 @@ class Director:
             teacher.scores,
             result["flops"],
             units=self._units_of(teacher.ids),
+            places=places_by_domain(teacher.ids) if self.several else None,
         )
 
     def _finished(self, job: Train, result: Mapping[str, Any]) -> Event:
@@ -356,11 +350,8 @@ class Director:
         )
 
     def _judge_teacher(self, result: Mapping[str, Any]) -> None:
-        guesses = self.guesses()
         right = read_item_scores(self.run / "teacher" / "dev.jsonl").scores
-        if guesses.items is not None:
-            right = [right[item] for item in guesses.items]
-        chance = chance_test(right, guesses.majority_right, guesses.choices or None)
+        judged = judge_teacher(right, self.guesses())
         self._teacher_ready = True
         self._record(
             TeacherReady(
@@ -368,8 +359,9 @@ class Director:
                 parameters=result["parameters"],
                 score=result["score"],
                 items=result["items"],
-                chance=chance.figures(),
-                informative=chance.informative,
+                chance=judged.chance,
+                informative=judged.informative,
+                domains=judged.domains,
                 flops=result["flops"],
                 cut=result.get("cut", {}),
                 signals=result.get("signals", {}),

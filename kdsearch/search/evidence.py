@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.search.distributions import normal_quantile
 from kdsearch.search.graded import Spread, t_test_of
@@ -25,6 +25,8 @@ class Answers(NamedTuple):
     items: int
     paired: Mapping[str, float] | None = None
     """Figures of the difference where counts do not say it: graded scores, items in units."""
+    domains: Mapping[str, Mapping[str, Any]] | None = None
+    """Of a search over several domains: the same figures of each alone."""
 
     @property
     def both(self) -> int:
@@ -58,6 +60,12 @@ class Evidence(NamedTuple):
         return self.score - self.difference + self.required
 
 
+def answers_of(figures: Mapping[str, Any]) -> Answers:
+    """Return answers as `several.figures` reports them."""
+    counts = figures["student_only"], figures["teacher_only"], figures["items"]
+    return Answers(figures["score"], *counts, figures.get("paired"))
+
+
 def weigh(answers: Answers, rules: Rules) -> Evidence:
     """Compare a trial's answers on dev with what would probably be confirmed.
 
@@ -65,7 +73,14 @@ def weigh(answers: Answers, rules: Rules) -> Evidence:
     half of alpha (the candidate's share of the climb). A test on dev itself would make a small
     dev the bottleneck: with 600 items, 16 % of them discordant, a student equal to its teacher
     would pass a margin of three points only 57 % of the time.
+
+    Of several domains, the one that is furthest from passing speaks for all, and one below the
+    bar is enough to be below it.
     """
+    if answers.domains:
+        each = [weigh(answers_of(figures), rules) for figures in answers.domains.values()]
+        worst = min(each, key=lambda evidence: evidence.difference - evidence.required)
+        return worst._replace(below=any(evidence.below for evidence in each))
     difference, square, items = _moments(answers, rules)
     return Evidence(
         score=answers.score,
@@ -82,7 +97,7 @@ def weigh_progress(event: TrialProgress, rules: Rules) -> Evidence | None:
     if event.score is None or event.student_only is None or not event.items:
         return None
     counts = event.student_only, event.teacher_only or 0, event.items
-    return weigh(Answers(event.score, *counts, event.paired), rules)
+    return weigh(Answers(event.score, *counts, event.paired, event.domains), rules)
 
 
 def expected_at_the_bar(evidence: Evidence, rules: Rules) -> Evidence:
@@ -122,7 +137,7 @@ def _below(answers: Answers, rules: Rules) -> bool:
         figures = answers.paired
         spread = Spread(figures["difference"], figures["deviation"], int(figures["items"]))
         return t_test_of(spread, -rules.bar, rules.confidence).upper_bound < rules.bar
-    _, student_only, teacher_only, items, _ = answers
+    student_only, teacher_only, items = answers[1:4]
     if rules.retain is None:
         statistic = tango_statistic(student_only, teacher_only, items, rules.bar)
     else:

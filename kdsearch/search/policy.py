@@ -271,7 +271,7 @@ class Policy:
             state.baseline_ended |= not isinstance(event, TrialStopped)
         elif isinstance(event, TrialFinished):
             counts = event.student_only, event.teacher_only, event.items
-            answers = Answers(event.score, *counts, event.paired)
+            answers = Answers(event.score, *counts, event.paired, event.domains)
             state.add(index, Result(Ending.FINISHED, weigh(answers, self.rules)))
         elif isinstance(event, TrialFailed):
             state.add(index, Result(Ending.FAILED))

@@ -47,7 +47,11 @@ def measured(tested: ConfirmTested, rules: Rules) -> str:
     bar = "bar 0" if rules.retain is not None else f"margin {points(rules.bar)}"
     lower, upper = points(tested.lower_bound), points(tested.upper_bound)
     seeds = f" over {tested.seeds} seeds" if tested.seeds > 1 else ""
-    items = f"{tested.items} confirm {'units' if tested.in_units else 'items'}"
+    count, in_units, place = tested.items, tested.in_units, ""
+    if tested.worst is not None:
+        worst = tested.domains[tested.worst]
+        count, in_units, place = worst["items"], worst["in_units"], f" of {tested.worst}"
+    items = f"{count} confirm {'units' if in_units else 'items'}{place}"
     return f"{difference} on {items}{seeds}, bounds {lower} to {upper} ({bar})"
 
 

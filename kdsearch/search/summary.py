@@ -153,7 +153,7 @@ def _teacher(facts: _Facts) -> dict[str, Any]:
     confirm = test and _scored(test.teacher_score, test.items, facts.plan)
     return {
         **facts.plan["teacher"],
-        "dev": ready and {"score": ready.score, "n": ready.items},
+        "dev": ready and {"score": ready.score, "n": ready.items, **_domains(ready.domains)},
         "confirm": confirm,
         "chance": dict(ready.chance) if ready else None,
         "informative": ready.informative if ready else None,
@@ -220,7 +220,7 @@ def _size(facts: _Facts, planned: Mapping[str, Any]) -> dict[str, Any]:
         "reason": decided.reason if decided else None,
         "trials": len(facts.started.get(name, ())),
         "best_trial": decided.trial if decided else None,
-        "dev": best and {"score": best.score, "n": best.items},
+        "dev": best and {"score": best.score, "n": best.items, **_domains(best.domains)},
         "confirm": test and _confirm(test, facts.plan),
         "baseline": baseline and {"score": baseline.score},
         "shortcut": takes_shortcut(facts.audits.get(name)),
@@ -238,7 +238,14 @@ def _confirm(test: ConfirmTested, plan: Mapping[str, Any]) -> dict[str, Any]:
         "student_only": test.student_only,
         "teacher_only": test.teacher_only,
         "p_value": test.p_value,
+        **_domains(test.domains),
+        **({"worst": test.worst} if test.worst else {}),
     }
+
+
+def _domains(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what is known of each of several domains, if there are several."""
+    return {"domains": {label: dict(told) for label, told in domains.items()}} if domains else {}
 
 
 def _selected(facts: _Facts) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.plugin.api import Signal
+from kdsearch.plugin.union import Union
 from kdsearch.spec.objective import options_of
 from kdsearch.spec.teaching import Needs, weighs_answers
 
@@ -37,6 +38,18 @@ class Parts:
     """By key: what a term needs of the teachers that it reads, in any configuration."""
     earlier: tuple[Parts, ...] = ()
     """The same of the stages before, in their order."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a search over several domains calls each; empty of a single one."""
+        return tuple(self.domain.by_label) if isinstance(self.domain, Union) else ()
+
+    @property
+    def each_options(self) -> tuple[Any, ...]:
+        """The options of each domain."""
+        if isinstance(self.domain, Union):
+            return tuple(member.options for member in self.domain.members)
+        return (self.options,)
 
     @property
     def needs(self) -> Needs:

@@ -15,7 +15,7 @@ from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 from kdsearch.errors import SpecError
 from kdsearch.spec.document import Document, Origin, override, read_document
 from kdsearch.spec.faults import Fault, faults_of, name_of, strictly
-from kdsearch.spec.models import SearchSpec, Stage
+from kdsearch.spec.models import JOIN, SearchSpec, Stage
 from kdsearch.spec.parts import Parts, resolve_parts
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ __all__ = [
 ]
 
 WRITTEN_ORDER = (
-    "name", "domain", "splits", "teachers", "combine", "stages", "ladder", "losses", "train",
-    "search", "match", "ablate", "prompt", "evaluation", "cache", "resources",
+    "name", "domain", "domains", "splits", "teachers", "combine", "stages", "ladder", "losses",
+    "train", "search", "match", "ablate", "prompt", "evaluation", "cache", "resources",
 )  # fmt: skip
 """The order of keys in a written spec: from the data to the claim."""
 
@@ -134,6 +134,7 @@ def _model(document: Document) -> tuple[SearchSpec, Origin]:
         raise SpecError(f"the spec {what}", where=f"{document.name}:1:1")
     origin = Origin(document, folded="stages" not in document.data)
     data = _folded(document) if origin.folded else document.data
+    data = _named(data)
     if not origin.folded:
         _refuse_both_forms(document)
     faults = _untaught(data["stages"], origin)
@@ -169,6 +170,23 @@ def _folded(document: Document) -> dict[str, Any]:
     top = {key: value for key, value in document.data.items() if key not in Stage.model_fields}
     stage = {key: value for key, value in document.data.items() if key in Stage.model_fields}
     return {**top, "stages": [stage]}
+
+
+def _named(data: dict[str, Any]) -> dict[str, Any]:
+    """Give the stages with several domains a `domain` too, called as these are."""
+    stages = data["stages"]
+    if not isinstance(stages, list):
+        return data  # told by the model
+    return {**data, "stages": [_with_domain(stage) for stage in stages]}
+
+
+def _with_domain(stage: Any) -> Any:
+    if not isinstance(stage, dict) or "domain" in stage or not stage.get("domains"):
+        return stage
+    listed = stage["domains"] if isinstance(stage["domains"], list) else []
+    written = [entry for entry in listed if isinstance(entry, dict)]
+    labels = [str(entry.get("label") or entry.get("name")) for entry in written]
+    return {**stage, "domain": {"name": JOIN.join(labels)}}
 
 
 def _refuse_both_forms(document: Document) -> None:

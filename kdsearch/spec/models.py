@@ -42,6 +42,13 @@ class DomainChoice(Strict):
 
     name: str
     options: Mapping[str, Any] = Field(default_factory=dict)
+    label: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+    """What one of several `domains` is called, where its name is not enough."""
+
+    @property
+    def called(self) -> str:
+        """Its label, or its name."""
+        return self.label or self.name
 
 
 def _split_size(size: str | float | int) -> str | float | int:
@@ -202,6 +209,10 @@ def settings_hash(settings: Settings) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+JOIN = "+"
+"""Between the labels of several domains."""
+
+
 class Stage(Strict):
     """One distillation: a domain, teachers, an objective and a budget.
 
@@ -209,6 +220,9 @@ class Stage(Strict):
     """
 
     domain: DomainChoice
+    domains: tuple[DomainChoice, ...] = ()
+    """Instead of `domain`: several, on each of which a student is to match. Each is divided by
+    itself, and all are trained on together."""
     splits: Splits = Splits()
     teachers: Annotated[tuple[Teacher, ...], AfterValidator(check_names)] = ()
     """Who teaches; students are compared with the first of the last stage, which needs one."""
@@ -218,6 +232,23 @@ class Stage(Strict):
     """The terms of the objective by name; `LOSS@TEACHER` reads one of several teachers."""
     train: SearchableTraining = Field(default_factory=SearchableTraining)
     """How students are trained."""
+
+    @model_validator(mode="after")
+    def _one_or_several(self) -> Stage:
+        labels = [domain.called for domain in self.domains]
+        if self.domains and self.domain != DomainChoice(name=JOIN.join(labels)):
+            raise ValueError("give domain or domains, not both")
+        if len(labels) == 1:
+            raise ValueError("domains are two or more: call a single one domain")
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"two domains are called '{label}': give each a label of its own")
+        return self
+
+    @property
+    def chosen(self) -> tuple[DomainChoice, ...]:
+        """Its domains, or its only one."""
+        return self.domains or (self.domain,)
 
     @cached_property
     def names(self) -> list[str]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from kdsearch.errors import KdsearchError, PluginError, SpecError, did_you_mean
 from kdsearch.plugin.api import Signal, Use, configured
+from kdsearch.plugin.union import Member, Union, UnionOptions
 from kdsearch.spec.base import Strict
 from kdsearch.spec.contributions import Parts, needs_of, scores_options
 from kdsearch.spec.document import Origin
@@ -31,12 +32,12 @@ from kdsearch.spec.training import Training
 __all__ = ["ANSWER_SIGNALS", "Parts", "needs_of", "resolve_parts", "scores_options"]
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from kdsearch.plugin.api import Domain, Ladder, Loss
     from kdsearch.plugin.host import Host
     from kdsearch.spec.document import Trail
-    from kdsearch.spec.models import SearchSpec
+    from kdsearch.spec.models import DomainChoice, SearchSpec
 
 STAGE: Trail = ("stages", 0)
 
@@ -91,16 +92,11 @@ class _Resolver:
                 losses[name] = host.loss(loss_of(name))
                 if fault := unknown_teacher(stage, name):
                     raise SpecError(fault)
-        with self._at((*STAGE, "domain", "name")):
-            domain = host.domain(stage.domain.name)
-            self._check_use(domain)
+        chosen = self._domains(host)
         with self._at(("ladder", "kind")):
             ladder = host.ladder(spec.ladder.kind)
         self._give_up()
-        options = self._config(domain.Options, stage.domain.options, (*STAGE, "domain", "options"))
-        if options is not None:
-            domain = configured(domain, options)
-            self._check_metric(domain)
+        domain, options = self._configured(chosen)
         self._check_splits()
         ladder_config = self._config(ladder.Config, spec.ladder.rest, ("ladder",))
         self._check_ablations()
@@ -118,6 +114,36 @@ class _Resolver:
         self._give_up()
         needs = tuple(Needs().union(*drawn.values()) for drawn in each)
         return Parts(domain, options, ladder, ladder_config, losses, needs, by_term)
+
+    def _domains(self, host: Host) -> list[tuple[DomainChoice, Domain, Trail]]:
+        """Find the domains by name, each with where its part of the spec stands."""
+        stage, found = self.spec.stage, []
+        for place, choice in enumerate(stage.chosen):
+            at: Trail = ("domains", place) if stage.domains else ("domain",)
+            with self._at((*STAGE, *at, "name")):
+                domain = host.domain(choice.name)
+                self._check_use(domain)
+                found.append((choice, domain, (*STAGE, *at)))
+        return found
+
+    def _configured(self, chosen: Sequence[tuple[DomainChoice, Domain, Trail]]) -> tuple[Any, Any]:
+        """Return the domain with its options; several as one."""
+        members, domain = [], chosen[0][1]
+        for choice, named, at in chosen:
+            options = self._config(named.Options, choice.options, (*at, "options"))
+            if options is not None:
+                members.append(Member(choice.called, configured(named, options), options))
+        if len(members) < len(chosen):
+            return domain, None  # of no use: what is wrong is told
+        domain, options = members[0].domain, members[0].options
+        if len(members) > 1:
+            with self._at((*STAGE, "domains")):
+                domain, options = Union(tuple(members)), UnionOptions()
+            if self.spec.search.futility:
+                place = self.origin.rename(("search", "futility"))
+                self._add(place, "search.futility: no forecast is made for several domains")
+        self._check_metric(domain)
+        return domain, options
 
     @contextmanager
     def _at(self, trail: Trail, *, at_key: bool = False) -> Iterator[None]:
@@ -154,11 +180,12 @@ class _Resolver:
     def _check_splits(self) -> None:
         """Refuse to divide the domain that decides in two ways: dev or confirm would be learned."""
         stage, last = self.spec.stage, self.whole.stage
-        if stage.domain.name == last.domain.name and stage.splits != last.splits:
+        shared = {choice.name for choice in stage.chosen} & {choice.name for choice in last.chosen}
+        if shared and stage.splits != last.splits:
             trail = self.origin.rename((*STAGE, "splits"))
             self._add(
                 trail,
-                f"{name_of(trail)}: the last stage divides domain '{last.domain.name}' otherwise, "
+                f"{name_of(trail)}: the last stage divides domain '{min(shared)}' otherwise, "
                 "and what it keeps for dev and confirm would be trained on: give both the same",
             )
 

@@ -31,6 +31,8 @@ class Record(Strict):
     """The student's place in the ladder."""
     domain: DomainChoice
     """What it was trained for, with the data's place."""
+    domains: tuple[DomainChoice, ...] = ()
+    """The same of a search over several."""
     splits: Splits
     """How the data were divided."""
     seed: int = Field(ge=0)
@@ -40,6 +42,11 @@ class Record(Strict):
     evaluation: Evaluation
     """How its answers were found."""
 
+    @property
+    def made_for(self) -> tuple[DomainChoice, ...]:
+        """The domain, or all of several."""
+        return self.domains or (self.domain,)
+
 
 def record_of(spec: SearchSpec, size: str) -> Record:
     """Return the record of a student of one size."""
@@ -48,6 +55,7 @@ def record_of(spec: SearchSpec, size: str) -> Record:
         name=spec.name,
         size=size,
         domain=stage.domain,
+        domains=stage.domains,
         splits=stage.splits,
         seed=spec.search.seed,
         prompt=spec.prompt,

@@ -11,7 +11,6 @@ from kdsearch.distill import passes
 from kdsearch.distill.data import encode
 from kdsearch.distill.evaluate import (
     answer,
-    discordant,
     predict,
     read_answers,
     read_predictions,
@@ -64,10 +63,6 @@ def test_answers_survive_their_file(
     answers.write(tmp_path / "dev.jsonl")
     assert read_answers(tmp_path / "dev.jsonl").scores == list(answers.scores)
     assert model.training
-
-
-def test_discordant_items_are_counted_by_side() -> None:
-    assert discordant([1, 1, 0, 0, 1], [1, 0, 1, 0, 0]) == (2, 1)
 
 
 def test_predictions_survive_their_file(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from kdsearch.events import (
     TrialStarted,
     TrialStopped,
 )
-from kdsearch.search.director import Director, Guesses
+from kdsearch.search.chance import Guesses
+from kdsearch.search.director import Director
 from kdsearch.search.journal import Journal
 from kdsearch.search.policy import FINISHED, WAIT, Idle, Policy, Rules, SizeCost
 
