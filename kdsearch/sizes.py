@@ -26,7 +26,7 @@ def sizes_of(
     spec: SearchSpec,
     parts: Parts,
     teachers: Mapping[int, ModelFacts],
-    train: Sequence[Example] | None,
+    trains: Sequence[Sequence[Example] | None],
 ) -> tuple[Size, ...]:
     """Return the sizes of a spec's ladder, ascending by parameters; equal ones by name.
 
@@ -34,7 +34,7 @@ def sizes_of(
         spec: The search.
         parts: Its plugins.
         teachers: The measures of those that teach, and of the first, by place.
-        train: The examples to train on, if the data are there.
+        trains: By stage, the examples to train on, if the data are there.
 
     Raises:
         SpecError: If a size does not fit the teacher, or a loss not the size.
@@ -44,7 +44,7 @@ def sizes_of(
     kind, teacher = spec.ladder.kind, teachers[0]
     given = {}
     if getattr(parts.ladder_config, "reads_texts", False):
-        given["texts"] = texts_of(spec, parts, teacher, train)
+        given["texts"] = texts_of(spec, parts, teacher, trains)
     try:
         sizes = parts.ladder.sizes(parts.ladder_config, teacher, **given)
     except KdsearchError:
@@ -54,29 +54,52 @@ def sizes_of(
     if not sizes or len({size.name for size in sizes}) < len(sizes):
         fault = "gave two sizes one name" if sizes else "gave no sizes"
         raise PluginError(fault, where=f"ladder '{kind}'")
-    _check_tokens(parts, sizes)
-    _check_measures(spec.stage, parts, teachers, sizes)
+    check_sizes(spec.stage, parts, teachers, sizes)
     return tuple(sorted(sizes, key=lambda size: (size.parameters, size.name)))
 
 
+def check_sizes(
+    stage: Stage, parts: Parts, teachers: Mapping[int, ModelFacts], sizes: Sequence[Size]
+) -> None:
+    """Refuse losses of a stage that do not fit the students.
+
+    Raises:
+        SpecError: If a loss compares token by token with other tokens, or refuses their measures.
+    """
+    _check_tokens(parts, sizes)
+    _check_measures(stage, parts, teachers, sizes)
+
+
 def texts_of(
-    spec: SearchSpec, parts: Parts, teacher: ModelFacts, train: Sequence[Example] | None
+    spec: SearchSpec,
+    parts: Parts,
+    teacher: ModelFacts,
+    trains: Sequence[Sequence[Example] | None],
 ) -> list[str]:
-    """Return the training texts as the teacher's tokenizer is given them.
+    """Return the training texts of all stages as the teacher's tokenizer is given them.
+
+    Args:
+        spec: The search.
+        parts: Its plugins.
+        teacher: The first teacher's measures.
+        trains: By stage, the examples to train on, if the data are there.
 
     Raises:
         DataError: If they are not there.
         SpecError: If they are chats.
     """
-    if train is None:
-        raise DataError(
-            "vocabulary: domain counts the tokens of the training data, which are not there",
-            where=f"domain '{parts.domain.name}'",
-            fix="provide the data, or use vocabulary: whole",
-        )
-    folder = Path(teacher.path or ".")
+    folder, found = Path(teacher.path or "."), dict[str, None]()
     causal = not teacher.encoder_decoder
-    return training_texts(train, parts.domain, parts.options, spec.prompt, folder, causal=causal)
+    for own, train in zip((*parts.earlier, parts), trains, strict=True):
+        if train is None:
+            raise DataError(
+                "vocabulary: domain counts the tokens of the training data, which are not there",
+                where=f"domain '{own.domain.name}'",
+                fix="provide the data, or use vocabulary: whole",
+            )
+        read = training_texts(train, own.domain, own.options, spec.prompt, folder, causal=causal)
+        found |= dict.fromkeys(read)
+    return list(found)
 
 
 def _check_measures(

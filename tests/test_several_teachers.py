@@ -267,3 +267,5 @@ def test_the_spec_of_two_teachers_runs(tmp_path: Path) -> None:
     summary = run(found, host, tmp_path / "run", run_locally, force=True)
     assert summary["trials"] == {"finished": 2, "stopped": 0, "failed": 0}
     assert list(summary["teacher"]["others"]) == ["narrow"]
+    card = (tmp_path / "run" / "students" / "7k" / "README.md").read_text()
+    assert "It was taught by narrow too." in card

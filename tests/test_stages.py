@@ -13,13 +13,14 @@ from safetensors.torch import load_file
 from benchmarks.audit import audit
 from kdsearch.distill import fitting, jobs
 from kdsearch.distill.workspace import Workspace
-from kdsearch.errors import SpecError
+from kdsearch.errors import DataError, SpecError
 from kdsearch.events import TeacherReady, TrialFinished, TrialProgress, TrialStarted
 from kdsearch.local import run_locally
 from kdsearch.plan import make_plan
 from kdsearch.plugin.host import Host
 from kdsearch.run import resume, run
 from kdsearch.search.journal import read
+from kdsearch.sizes import texts_of
 from kdsearch.spec.loading import load_spec
 from kdsearch.stages import earlier_train
 
@@ -252,5 +253,19 @@ def test_the_spec_of_two_stages_runs(tmp_path: Path) -> None:
     summary = run(found, host, tmp_path / "run", run_locally, force=True)
     assert summary["trials"]["failed"] == 0
     assert summary["selected"]["size"] == "7k"
+    card = (tmp_path / "run" / "students" / "7k" / "README.md").read_text()
+    assert "It learned `arithmetic` before." in card
+    assert "| `stage 0` | answer_ce, 2 steps |" in card
     written = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert len(written["spec"]["stages"]) == 2
+
+
+def test_a_domains_vocabulary_is_that_of_all_stages(
+    spec: Callable[..., SearchSpec], toy_host: Host
+) -> None:
+    plan = make_plan(spec(), toy_host)
+    trains = [list(stage.parts.domain.load(stage.parts.options))[:9] for stage in plan.stages]
+    texts = texts_of(plan.spec, plan.parts, plan.teacher, trains)
+    assert {"0 + 8 =", "8", "008", "0"} <= set(texts)
+    with pytest.raises(DataError, match=r"domain 'toy'.*not there"):
+        texts_of(plan.spec, plan.parts, plan.teacher, [None, trains[1]])

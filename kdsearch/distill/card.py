@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.spec.objective import options_of
+from kdsearch.spec.training import BUDGETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -74,7 +75,7 @@ tags: [kdsearch, knowledge-distillation]
 # {summary["name"]} {size["size"]}
 
 A student of {size["parameters"]:,} parameters for the domain `{stage.domain.name}`, distilled \
-from {teacher["name"]}{counted}. {_verdict(size)}
+from {teacher["name"]}{counted}. {_lineage(card)}{_verdict(size)}
 
 | | score | {"units" if confirm["in_units"] else "items"} |
 |---|---:|---:|
@@ -102,6 +103,18 @@ What it learned from binds it too: the teacher's licence ({terms}) and that of t
 """
 
 
+def _lineage(card: Card) -> str:
+    """Say who else has taught, and what came before the last stage."""
+    stage, told = card.spec.stage, ""
+    others = [stage.names[place] for place in stage.teaching if place]
+    if others:
+        who = "" if 0 in stage.teaching else ", which is only what it is compared with"
+        told += f"It was taught by {', '.join(others)} too{who}. "
+    if before := [f"`{stage.domain.name}`" for stage in card.spec.stages[:-1]]:
+        told += f"It learned {', then '.join(before)} before. "
+    return told
+
+
 def _verdict(size: Mapping[str, Any]) -> str:
     seeds = size["confirm"]["seeds"]
     it, over = ("its recipe", f" over {seeds} seeds") if seeds > 1 else ("it", "")
@@ -126,12 +139,23 @@ def _table(settings: Mapping[str, Any]) -> str:
 
 
 def _rows(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for place, before in enumerate(settings.get("earlier", ())):
+        yield f"stage {place}", f"{', '.join(before['losses'])}, {_budget(before['training'])}"
     for name, term in settings["losses"].items():
         options = {"weight": term["weight"], **options_of(term)}
         yield name, ", ".join(f"{key} {_plain(value)}" for key, value in options.items())
     for key, value in settings["training"].items():
         if value is not None:
             yield key, _plain(value)
+
+
+def _budget(training: Mapping[str, Any]) -> str:
+    """Say how long a training lasts."""
+    return next(
+        f"{_plain(training[key])} {key.removeprefix('max_')}"
+        for key in BUDGETS
+        if training[key] is not None
+    )
 
 
 def _plain(value: Any) -> str:

@@ -117,8 +117,8 @@ class StageWork:
 def works_of(workspace: Workspace, student: Student, settings: Settings) -> list[StageWork]:
     """Return the stages of a trial in order."""
     places = [*workspace.earlier, workspace]
-    each = [*settings.earlier, settings]
-    return [StageWork(place, student, own) for place, own in zip(places, each, strict=True)]
+    each = zip(places, settings.stages, strict=True)
+    return [StageWork(place, student, own) for place, own in each]
 
 
 def counted(report: Report, works: Sequence[StageWork], place: int) -> Report:

@@ -173,9 +173,10 @@ class Workspace:
         ladder, config = self.parts.ladder, self.parts.ladder_config
         if not isinstance(ladder, PreparedLadder):
             return 0
-        rows, texts, train = self.rows("train", teacher), list[str](), self.assigned.train
+        rows, texts = self.rows("train", teacher), list[str]()
         if getattr(config, "reads_texts", False):
-            texts = texts_of(self.spec, self.parts, self.teacher_facts, train)
+            trains = [stage.assigned.train for stage in (*self.earlier, self)]
+            texts = texts_of(self.spec, self.whole_parts, self.teacher_facts, trains)
         self.ladder_folder.mkdir(parents=True, exist_ok=True)
         given = Preparation(
             teacher.model, teacher.tokenizer, rows.sources, rows.targets, texts, self.ladder_folder

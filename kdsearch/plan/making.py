@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.errors import DataError, SpecError
 from kdsearch.plan.deepspeed import check_deepspeed
@@ -18,7 +18,7 @@ from kdsearch.predictions import check_predictions, check_taught
 from kdsearch.search.budget import held_out
 from kdsearch.search.ledger import Opening, earlier_openings
 from kdsearch.search.tpe import require_optuna
-from kdsearch.sizes import sizes_of
+from kdsearch.sizes import check_sizes, sizes_of
 from kdsearch.spec.parts import Parts, resolve_parts
 from kdsearch.spec.signals import at_stage, stage_requests
 from kdsearch.spec.space import Sampler, draw
@@ -29,7 +29,7 @@ from kdsearch.stages import earlier_train
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kdsearch.plugin.api import Example, Prompt
+    from kdsearch.plugin.api import Example, Prompt, Size
     from kdsearch.plugin.host import Host
     from kdsearch.spec.models import SearchSpec, Settings, Splits
     from kdsearch.spec.training import Training
@@ -67,7 +67,9 @@ def make_plan(
     divided, unread = (divided, ()) if divided else _divided(spec, parts)
     assigned, tally = divided or (None, None)
     check_predictions(spec, parts, assigned)
-    sizes = sizes_of(spec, parts, teachers, assigned.train if assigned else None)
+    reads = [_read(spec, place, own, assigned) for place, own in enumerate(parts.earlier)]
+    trains = [*(read.train for read in reads), assigned.train if assigned else None]
+    sizes = sizes_of(spec, parts, teachers, trains)
     depths = [size.layers for size in sizes if size.layers is not None]
     counts = Counts(*map(len, assigned)) if assigned else _asked(spec.stage.splits)
     units, openings = counts, list[Opening]()
@@ -80,14 +82,15 @@ def make_plan(
                 raise DataError(message, where=f"domain '{parts.domain.name}'")
         if runs is not None:
             openings = earlier_openings(fingerprint(assigned.confirm), runs, but=but)
-    earlier, told = _earlier(spec, parts, assigned, depths)
     requests = stage_requests(spec.stage, parts.losses, teachers, depths, spec.cache)
-    last = PlannedStage(spec.at(-1), parts, teachers, counts.train, requests)
-    stages = (*earlier, last)
-    plan = Plan(spec, stages, sizes, drawn, counts, units, tally, tuple(openings))
+    stages = [_planned(spec, place, parts, read, sizes) for place, read in enumerate(reads)]
+    stages.append(PlannedStage(spec.at(-1), parts, teachers, counts.train, requests))
+    plan = Plan(spec, tuple(stages), sizes, drawn, counts, units, tally, tuple(openings))
     _check_training(plan)
-    if assigned is not None:
-        _check_views(last, plan.settings, assigned.train)
+    for stage, place, train in zip(stages, range(len(stages)), trains, strict=True):
+        if train is not None:
+            _check_views(stage, [settings.stages[place] for settings in plan.settings], train)
+    told = (read.told for read in reads if read.told)
     return replace(plan, warnings=(*unread, *told, *warnings_of(plan)))
 
 
@@ -99,30 +102,37 @@ def _units(split: Sequence[Example], labels: Sequence[str]) -> int:
     return min(len(independent(each)) for each in of_each)
 
 
-def _earlier(
-    spec: SearchSpec, parts: Parts, last: Assigned | None, depths: Sequence[int]
-) -> tuple[list[PlannedStage], list[str]]:
-    """Plan the stages before the last; say what is left out of them, and what is not there."""
-    found, told = [], []
-    for place, own in enumerate(parts.earlier):
-        stage, train = spec.stages[place], _asked(spec.stages[place].splits).train
-        with at_stage(place):
-            teachers = facts_by_place(spec, place, parts)
-        read, (loaded, absent) = None, _loaded(own)
-        told += [f"stages.{place}: {absent}"] if absent else []
-        if loaded is not None and last is not None:
-            read = earlier_train(spec, place, own, last, loaded)
-            train = len(read.train)
-            if read.left_out:
-                told.append(
-                    f"stages.{place}: {read.left_out:,} training questions are asked in dev or "
-                    "confirm of the last stage, and left out"
-                )
-        check_taught(stage, own, teachers, read.train if read else None)
-        with at_stage(place):
-            requests = stage_requests(stage, own.losses, teachers, depths, spec.cache)
-        found.append(PlannedStage(spec.at(place), own, teachers, train, requests))
-    return found, told
+class _Read(NamedTuple):
+    """What an earlier stage trains on, as far as it is known."""
+
+    train: Sequence[Example] | None
+    told: str
+    """That the data are not there, or what is left out of them."""
+
+
+def _read(spec: SearchSpec, place: int, parts: Parts, last: Assigned | None) -> _Read:
+    """Read the training examples of an earlier stage."""
+    loaded, absent = _loaded(parts)
+    if loaded is None or last is None:
+        return _Read(None, f"stages.{place}: {absent}" if absent else "")
+    train, left_out = earlier_train(spec, place, parts, last, loaded)
+    told = f"{left_out:,} training questions are asked in dev or confirm of the last stage"
+    return _Read(train, f"stages.{place}: {told}, and left out" if left_out else "")
+
+
+def _planned(
+    spec: SearchSpec, place: int, parts: Parts, read: _Read, sizes: Sequence[Size]
+) -> PlannedStage:
+    """Plan a stage before the last."""
+    stage, own = spec.stages[place], parts.earlier[place]
+    train = _asked(stage.splits).train if read.train is None else len(read.train)
+    depths = [size.layers for size in sizes if size.layers is not None]
+    with at_stage(place):
+        teachers = facts_by_place(spec, place, parts)
+        check_sizes(stage, own, teachers, sizes)
+        requests = stage_requests(stage, own.losses, teachers, depths, spec.cache)
+    check_taught(stage, own, teachers, read.train)
+    return PlannedStage(spec.at(place), own, teachers, train, requests)
 
 
 def _check_views(stage: PlannedStage, trials: Sequence[Settings], train: Sequence[Example]) -> None:
@@ -153,7 +163,7 @@ def _check_training(plan: Plan) -> None:
             for each, facts in stage.teachers.items()
             if (tuning := stage.spec.stage.teachers[each].fine_tune)
         ]
-        own = ((*settings.earlier, settings)[place] for settings in plan.settings)
+        own = (settings.stages[place] for settings in plan.settings)
         trained += [(f"{prefix}train", settings.training, students) for settings in own]
         for where, training, kind in trained:
             _check_budget(where, training, kind, stage)

@@ -115,7 +115,7 @@ class Plan:
 
     def _by_stage(self, settings: Settings) -> list[tuple[PlannedStage, Settings]]:
         """Return each stage with what it trains with."""
-        return list(zip(self.stages, (*settings.earlier, settings), strict=True))
+        return list(zip(self.stages, settings.stages, strict=True))
 
     @property
     def size_costs(self) -> tuple[SizeCost, ...]:

@@ -195,6 +195,11 @@ class Settings(Strict):
     earlier: tuple[Settings, ...] = ()
     """Of the stages before, in their order; written only where there are any."""
 
+    @property
+    def stages(self) -> tuple[Settings, ...]:
+        """Of all stages in their order, this last one included."""
+        return (*self.earlier, self)
+
     @model_serializer(mode="wrap")
     def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
