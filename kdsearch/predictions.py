@@ -3,7 +3,8 @@
 Each line holds the item's `id` and either `text`, the answer in words, or `choice`: the zero-based
 index of an option, its text, or its letter. Where items have options, `text` names one too. With
 `scores`, the log-likelihood of each option up to a constant, a student can learn more than the
-best one. Lines of items that no split holds are left out.
+best one; with `rationale`, the reasons for the answer. Lines of items that no split holds are left
+out.
 
     {"id": "q1", "choice": 0, "scores": [-0.1, -2.4]}
     {"id": "q2", "choice": "B"}
@@ -45,6 +46,7 @@ class Line(BaseModel):
     text: str | None = None
     choice: int | str | None = None
     scores: tuple[Annotated[float, Field(allow_inf_nan=False)], ...] = ()
+    rationale: str | None = None
 
     @model_validator(mode="after")
     def _one_answer(self) -> Line:
@@ -90,6 +92,19 @@ class Predictions:
             KeyError: If an example has no answer; see `check`.
         """
         return [self._prediction(example) for example in examples]
+
+    def check_reasons(self, examples: Iterable[Example]) -> None:
+        """Refuse a file that gives no reasons for any answer to these examples.
+
+        Raises:
+            DataError: If there are none.
+        """
+        if not any(self._placed[example.id].line.rationale for example in examples):
+            raise DataError(
+                "no line of train has a rationale",
+                where=str(self.path),
+                fix="give `rationale` with the answers, or leave out reasons: teacher",
+            )
 
     def answers(self, examples: Iterable[Example]) -> bool:
         """Whether every example has an answer."""
@@ -146,7 +161,8 @@ class Predictions:
         number, line = self._placed[example.id]
         if not example.choices:
             self._refuse_options(number, line)
-            return Prediction(example.id, str(line.text).strip())
+            text = str(line.text).strip()
+            return Prediction(example.id, text, rationale=line.rationale)
         given = line.text if line.choice is None else line.choice
         index = option_named(given, example.choices)
         if index is None:
@@ -163,7 +179,8 @@ class Predictions:
                 f"'{line.id}' has {len(line.scores)} scores and {len(example.choices)} options",
                 where=self._where(number),
             )
-        return Prediction(example.id, example.choices[index], index, line.scores)
+        text = example.choices[index]
+        return Prediction(example.id, text, index, line.scores, line.rationale)
 
     def _refuse_options(self, number: int, line: Line) -> None:
         """Refuse choice and scores where there is nothing to choose from."""
@@ -190,6 +207,8 @@ def check_predictions(spec: SearchSpec, parts: Parts, assigned: Assigned | None)
             if not needs:
                 del splits["train"]
             given.check(splits, ["train"] if Signal.CHOICE_SCORES in needs else [])
+            if Signal.RATIONALE in needs:
+                given.check_reasons(assigned.train)
     others = [place for place in spec.stage.teaching if place]
     check_taught(spec.stage, parts, others, assigned.train if assigned else None)
 
@@ -215,6 +234,8 @@ def check_taught(
             if needs and train is not None:
                 scored = ["train"] if Signal.CHOICE_SCORES in needs else []
                 given.check({"train": train}, scored)
+                if Signal.RATIONALE in needs:
+                    given.check_reasons(train)
 
 
 def predictions_fingerprint(path: Path) -> str:

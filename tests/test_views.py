@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kdsearch.errors import SpecError
+from kdsearch.distill.workspace import Workspace
+from kdsearch.errors import KdsearchError, SpecError
 from kdsearch.events import TrialFinished, TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.plan import make_plan
+from kdsearch.plugin import Prompt
 from kdsearch.plugin.host import Host
 from kdsearch.run import run
 from kdsearch.search.journal import read
@@ -59,6 +62,79 @@ def test_a_trial_learns_from_every_way(
         event.trial: event.flops["training"] for event in events if isinstance(event, TrialFinished)
     }
     assert flops["small-c0-s0"] > 3 * flops["small-baseline-s0"]
+
+
+TAUGHT = "losses={answer_ce: {}, rationale@a: {reasons: teacher}, rationale@b: {reasons: teacher}}"
+MODEL = (
+    "{scratch: {family: t5, d_model: 16, d_ff: 32, layers: 1, heads: 2}, fine_tune: {max_steps: 2}}"
+)
+
+
+def box(folder: Path, name: str, reason: str | None) -> str:
+    """Write the answers of a teacher and return its part of a spec."""
+    lines: list[dict[str, Any]] = [{"id": str(number), "choice": 1} for number in range(300)]
+    for line in lines if reason else ():
+        line["rationale"] = f"{reason} {line['id']}"
+    file = folder / f"{name}.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return f"{{name: {name}, predictions: {file}}}"
+
+
+def test_each_teacher_of_answers_gives_its_own_reasons(
+    host_of: Callable[[str], Host], toy_spec: Path, tmp_path: Path
+) -> None:
+    boxes = f"{box(tmp_path, 'a', 'seen')}, {box(tmp_path, 'b', 'heard')}"
+    host, asked = host_of(PLUGIN), [line for line in ASKED if "fine_tune" not in line]
+    asked += [f"teachers=[{MODEL}, {boxes}]", TAUGHT, "train={max_steps: 3, batch_size: 8}"]
+    spec = load_spec(toy_spec, host, asked)
+    summary = run(spec, host, tmp_path / "run", run_locally, force=True)
+    assert summary["trials"]["failed"] == 0
+    workspace = Workspace(tmp_path / "run")
+    views = workspace.views(workspace.spec.stage.resolve({}).losses)
+    example = workspace.assigned.train[0]
+    told = {
+        view.name: prompt.target
+        for view in views
+        if (prompt := view.prompt(example, lambda _: Prompt("B", "q"))) is not None
+    }
+    assert told == {"explain@a": f"seen {example.id}", "explain@b": f"heard {example.id}"}
+    journal = (tmp_path / "run" / "journal.jsonl").read_text()
+    assert '"loss_rationale@a"' in journal
+    assert '"loss_rationale@b"' in journal
+
+
+def test_one_teacher_of_answers_may_give_reasons(
+    host_of: Callable[[str], Host], toy_spec: Path, tmp_path: Path
+) -> None:
+    host, asked = host_of(PLUGIN), [line for line in ASKED if "fine_tune" not in line]
+    losses = "losses={answer_ce: {labels: teacher}, rationale: {reasons: teacher}}"
+    asked += [f"teachers=[{box(tmp_path, 'a', 'seen')}]", losses, "train={max_steps: 3}"]
+    summary = run(load_spec(toy_spec, host, asked), host, tmp_path / "run", run_locally, force=True)
+    assert summary["trials"]["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "losses", "told"),
+    [
+        (None, "rationale@a: {reasons: teacher}", "a.jsonl: no line of train has a rationale"),
+        ("x", "rationale@0: {reasons: teacher}", "teacher '0' is a model, of which none are known"),
+        ("x", "rationale: {reasons: teacher}", "needs rationale, which 2 teachers have not in"),
+    ],
+)
+def test_reasons_that_nobody_gives_are_refused(
+    host_of: Callable[[str], Host],
+    toy_spec: Path,
+    tmp_path: Path,
+    reason: str | None,
+    losses: str,
+    told: str,
+) -> None:
+    host, asked = host_of(PLUGIN), [line for line in ASKED if "fine_tune" not in line]
+    asked += [f"teachers=[{MODEL}, {box(tmp_path, 'a', reason)}]"]
+    with pytest.raises(KdsearchError, match=told):
+        make_plan(
+            load_spec(toy_spec, host, [*asked, f"losses={{answer_ce: {{}}, {losses}}}"]), host
+        )
 
 
 @pytest.mark.parametrize(

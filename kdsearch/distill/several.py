@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kdsearch.distill.mixture import mixed
 from kdsearch.distill.signals import as_read
+from kdsearch.spec.teachers import NAMED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,9 +58,32 @@ class OneByOne(nn.Module):
 
     def forward(self, inputs: LossInputs) -> Tensor:
         """Return the weighted mean of the scalars that each loss makes of its own teacher."""
-        said: Mapping[str, Any] = inputs.signals["by_teacher"]
         values = [
-            self.shares[name] * module(replace(inputs, signals=as_read(said[name])))
-            for name, module in self.each.items()
+            self.shares[name] * module(_of(inputs, name)) for name, module in self.each.items()
         ]
         return torch.stack(values).sum()
+
+
+def _of(inputs: LossInputs, name: str) -> LossInputs:
+    """Return what a loss that reads one of several teachers is given."""
+    said = inputs.signals.get("by_teacher", {}).get(name, {})
+    return replace(
+        inputs,
+        signals=as_read(said),
+        views=_own(inputs.views, name),
+        window_counts=_own(inputs.window_counts, name),
+    )
+
+
+def _own(named: Mapping[str, Any], teacher: str) -> dict[str, Any]:
+    """Return what is of a teacher, such as `explain@NAME`, under the name without it; and the rest.
+
+    What is of other teachers is left out.
+    """
+    found = {}
+    for key, value in named.items():
+        view, slash, unit = key.partition("/")
+        kind, at, name = view.partition(NAMED)
+        if not at or name == teacher:
+            found[f"{kind}{slash}{unit}"] = value
+    return found

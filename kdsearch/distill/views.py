@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,11 +11,40 @@ from kdsearch.distill.choices import collate_options
 from kdsearch.distill.passes import collate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kdsearch.distill.data import Encoder
-    from kdsearch.plugin import Example
-    from kdsearch.plugin.views import View
+    from kdsearch.plugin import Answer, Example, Prediction, Prompt, View
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A view of questions with the reasons that one teacher gives.
+
+    Args:
+        view: The view.
+        name: What it is called here; another name for each of several teachers.
+        reasons: The teacher's answers, by the id of the question.
+    """
+
+    view: View
+    name: str
+    reasons: Mapping[str, Prediction]
+
+    @property
+    def needs(self) -> str:
+        """What the view does."""
+        return self.view.needs
+
+    def fault(self, answer: Answer) -> str:
+        """Return why questions cannot be put so, as of the view."""
+        return self.view.fault(answer)
+
+    def prompt(self, example: Example, format: Callable[[Example], Prompt]) -> Prompt | None:
+        """Put the teacher's reasons in the place of the data's."""
+        told = replace(example, rationale=self.reasons[example.id].rationale)
+        return self.view.prompt(told, format)
+
 
 NOTHING: list[int] = []
 """The ids of a view that an example does not have."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kdsearch.distill.data import Encoder, Rows, encode
 from kdsearch.distill.staff import OneTeacher, Staff
 from kdsearch.distill.students import domain_tokenizer, load_tokenizer
+from kdsearch.distill.views import Taught
 from kdsearch.errors import PluginError
 from kdsearch.facts import ModelFacts, facts_of_config
 from kdsearch.plugin import (
@@ -312,11 +313,25 @@ class Workspace:
             PluginError: If two of one name differ.
         """
         found: dict[str, View] = {}
-        for name, given in losses.items():
-            for view in getattr(self.loss_config(name, given), "views", ()):
+        for key, given in losses.items():
+            config = self.loss_config(key, given)
+            views = list(getattr(config, "views", ()))
+            if Signal.RATIONALE in needs_of(self.host.loss(loss_of(key)), config):
+                views = self._taught_views(key, views)
+            for view in views:
                 if found.setdefault(view.name, view) != view:
                     raise PluginError(f"two losses mean different views by '{view.name}'")
         return list(found.values())
+
+    def _taught_views(self, key: str, views: Sequence[View]) -> list[View]:
+        """Return views with the reasons of each teacher that a term reads."""
+        stage, alone = self.spec.stage, len(self.staff.names) == 1
+        names = [stage.names[place] for place in stage.readers(key)]
+        return [
+            Taught(view, view.name if alone else f"{view.name}@{name}", self.staff[name].taught)
+            for view in views
+            for name in names
+        ]
 
     def scores_options(self, losses: Mapping[str, Mapping[str, Any]]) -> bool:
         """Whether any of some losses reads the student's scores of options."""

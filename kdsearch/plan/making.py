@@ -13,6 +13,7 @@ from kdsearch.plan.plan import Counts, Plan
 from kdsearch.plan.stages import PlannedStage
 from kdsearch.plan.teachers import facts_by_place
 from kdsearch.plan.warnings import warnings_of
+from kdsearch.plugin.api import Signal
 from kdsearch.plugin.union import label_of
 from kdsearch.predictions import check_predictions, check_taught
 from kdsearch.search.budget import held_out
@@ -138,7 +139,12 @@ def _planned(
 def _check_views(stage: PlannedStage, trials: Sequence[Settings], train: Sequence[Example]) -> None:
     """Refuse a loss that puts questions in a way that none of the training questions has."""
     domain, options = stage.parts.domain, stage.parts.options
-    asked = [named for settings in trials for named in stage.parts.views(settings)]
+    asked = [
+        (key, view)
+        for settings in trials
+        for key, view in stage.parts.views(settings)
+        if Signal.RATIONALE not in stage.parts.needs_by_term[key]  # see `check_predictions`
+    ]
 
     def format(example: Example) -> Prompt:
         return domain.format(example, options)

@@ -66,6 +66,8 @@ class Signal(StrEnum):
     order, whatever they are of; 0 where there is no token. A teacher of other tokens has it too."""
     TEXT = "text"
     """Its own answers: they take the place of the gold ones as targets."""
+    RATIONALE = "rationale"
+    """Its reasons for its answers, as a file of answers may give them."""
     CHOICE_SCORES = "choice_scores"
     """The log-likelihood of each option."""
 
@@ -116,6 +118,8 @@ class Prediction:
     choice: int | None = None
     scores: tuple[float, ...] = ()
     """The log-likelihood of each choice, in the example's order."""
+    rationale: str | None = None
+    """The reasons given with it."""
 
 
 @dataclass(frozen=True)

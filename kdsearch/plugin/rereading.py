@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
-from kdsearch.plugin.api import Options
+from kdsearch.plugin.api import Options, Signal
 from kdsearch.plugin.views import Blank, Permuted, Task, View
 
 
@@ -41,6 +43,9 @@ class AntiShortcutConfig(Options):
 class RationaleConfig(Options):
     """Cross-entropy on the answer and on the rationale, as two tasks (step by step)."""
 
+    reasons: Literal["data", "teacher"] = "data"
+    """Whose rationales: those of the data, or those that a teacher of answers alone gives with them
+    (TinyLLM; Tian et al. 2024). Of several such teachers each is a term, `rationale@NAME`."""
     share: float = Field(default=0.5, ge=0.0, le=1.0)
     """Of the rationale; the answer has the rest."""
     explain: str = Field(default="explain: ", min_length=1)
@@ -49,6 +54,11 @@ class RationaleConfig(Options):
     """What stands before one whose answer is asked for. Nothing unless given: questions are put as
     they are wherever a student answers. Distilling step by step has `predict: `; these are further
     rows then."""
+
+    @property
+    def needs(self) -> frozenset[Signal]:
+        """The teacher's rationales, where they are learned."""
+        return frozenset({Signal.RATIONALE}) if self.reasons == "teacher" else frozenset()
 
     @property
     def views(self) -> tuple[View, ...]:

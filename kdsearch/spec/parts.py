@@ -26,6 +26,7 @@ from kdsearch.spec.teaching import (
     two_texts,
     unknown_teacher,
     unscored,
+    without_reasons,
 )
 from kdsearch.spec.training import Training
 
@@ -236,7 +237,11 @@ class _Resolver:
     def _check_needs(self, key: str, needs: Needs) -> None:
         """Refuse what the teachers that a term reads cannot give."""
         stage = self.spec.stage
-        faults = [*beyond_answers(stage, key, needs), inseparable(stage, key, needs)]
+        faults = [
+            *beyond_answers(stage, key, needs),
+            *without_reasons(stage, key, needs),
+            inseparable(stage, key, needs),
+        ]
         for message in filter(None, faults):
             self._add(self.origin.rename((*STAGE, "losses", key)), message, at_key=True)
 

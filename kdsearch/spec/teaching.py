@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from kdsearch.plugin.api import Domain
     from kdsearch.spec.models import Stage
 
-ANSWER_SIGNALS = frozenset({Signal.TEXT, Signal.CHOICE_SCORES})
+ANSWER_SIGNALS = frozenset({Signal.TEXT, Signal.CHOICE_SCORES, Signal.RATIONALE})
 """What answers tell; all that can be known of a teacher that is a file of them."""
 
 WITHOUT_TOKENS = ANSWER_SIGNALS | {Signal.SORTED_PROBABILITIES}
 """What a teacher can say whatever its tokens."""
 
-COMBINED = ANSWER_SIGNALS | {Signal.TOP_LOGITS}
+COMBINED = frozenset({Signal.TEXT, Signal.CHOICE_SCORES, Signal.TOP_LOGITS})
 """What several teachers can say as one."""
 
 Needs = frozenset[Signal]
@@ -41,7 +41,18 @@ def beyond_answers(stage: Stage, key: str, needs: Needs) -> Iterator[str]:
         if stage.teachers[place].predictions is not None:
             yield (
                 f"loss '{key}' needs {' and '.join(missing)} of the teacher, and "
-                f"teachers.{place}.predictions gives only {' and '.join(sorted(ANSWER_SIGNALS))}"
+                f"teachers.{place}.predictions gives only {', '.join(sorted(ANSWER_SIGNALS))}"
+            )
+
+
+def without_reasons(stage: Stage, key: str, needs: Needs) -> Iterator[str]:
+    """Say which models a term asks for the reasons of their answers."""
+    for place in stage.readers(key) if Signal.RATIONALE in needs else ():
+        if stage.teachers[place].predictions is None:
+            yield (
+                f"loss '{key}' learns a teacher's reasons, and teacher '{stage.names[place]}' is a "
+                f"model, of which none are known: name one of predictions ({loss_of(key)}{NAMED}"
+                "NAME), or set reasons: data"
             )
 
 

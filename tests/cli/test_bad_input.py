@@ -197,7 +197,7 @@ GIVEN = ["teachers=[{predictions: a.jsonl}]", "losses={answer_ce: {}}", "domain.
         (None, "a.jsonl: cannot be read: No such file or directory (set teachers.0.predictions)"),
         (['{"id": "0"'], "a.jsonl:1: not valid JSON: Expecting ',' delimiter: line 1 column 11"),
         (['{"id": "0", "choice": 0}'] * 2, "a.jsonl:2: '0' is answered twice, first at line 1"),
-        (['{"id": "0", "label": 0}'], "a.jsonl:1: unknown key 'label': allowed: choice, id, scor"),
+        (['{"id": "0", "label": 0}'], "a.jsonl:1: unknown key 'label': allowed: choice, id, rat"),
         (["{}"], "a.jsonl:1: missing key 'id'"),
         ([json.dumps({"id": "0", "choice": 1})], "a.jsonl: 180 of 180 items have no answer, the"),
         (
@@ -221,5 +221,5 @@ def test_answers_that_do_not_serve(
 def test_a_black_box_asked_for_more_is_refused_by_validate(searched: Callable[..., str]) -> None:
     assert searched("teachers=[{predictions: a.jsonl}]", command="validate").endswith(
         "toy.yaml:16:3: loss 'soft_labels' needs top_logits of the teacher, and "
-        "teachers.0.predictions gives only choice_scores and text"
+        "teachers.0.predictions gives only choice_scores, rationale, text"
     )

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from kdsearch.distill.data import Encoder
+from kdsearch.distill.several import _own
 from kdsearch.distill.views import view_columns, view_tokens
 from kdsearch.plugin import Answer, Example, Prompt
 from kdsearch.plugin.views import Blank, Permuted, Task, permutation
@@ -207,6 +208,11 @@ def test_a_rationale_is_asked_for_before_the_last_message() -> None:
     assert [each["content"] for each in prompt.messages] == ["s", "explain: q"]
     assert (prompt.target, prompt.choices) == ("An owl has wings.", ())
     assert explain.prompt(replace(OWL, rationale=None), chat) is None
+
+
+def test_what_is_of_one_teacher_is_its_own() -> None:
+    named = {"explain@a": 1, "explain@ab/examples": 2, "explain@a/examples": 3, "examples": 4}
+    assert _own(named, "a") == {"explain": 1, "explain/examples": 3, "examples": 4}
 
 
 @pytest.mark.parametrize("causal", [False, True])

@@ -50,7 +50,7 @@ def test_a_loss_that_asks_more_than_answers_is_refused_at_its_line(
 ) -> None:
     assert fault(black_box, toy_host) == (
         f"{black_box}:15:3: loss 'soft_labels' needs top_logits of the teacher, and "
-        "teachers.0.predictions gives only choice_scores and text"
+        "teachers.0.predictions gives only choice_scores, rationale, text"
     )
 
 
