@@ -11,9 +11,6 @@ from kdsearch.plugin.api import (
     LossInputs,
     Options,
     Prediction,
-    Preparation,
-    Prepared,
-    PreparedLadder,
     Prompt,
     Scores,
     Shapes,
@@ -29,6 +26,7 @@ from kdsearch.plugin.domains import ChoiceDomain, LabelDomain, NumberDomain, Tex
 from kdsearch.plugin.hookspecs import hookimpl
 from kdsearch.plugin.layers import LayerPair, layer_pairs
 from kdsearch.plugin.named import NamedLoss
+from kdsearch.plugin.preparing import Preparation, Prepared, PreparedLadder
 from kdsearch.plugin.reading import DataOptions, Row
 from kdsearch.plugin.signals import LayerSignal, SignalRequest
 from kdsearch.plugin.views import View

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from torch import Tensor, nn
 
@@ -349,32 +348,6 @@ class Student(NamedTuple):
     tokenizer: Any
 
 
-@dataclass(frozen=True)
-class Preparation:
-    """What a ladder may learn from once a run, when the teacher is ready to teach."""
-
-    model: Any
-    tokenizer: Any
-    sources: Sequence[Sequence[int]]
-    """By training example: the prompt's token ids."""
-    targets: Sequence[Sequence[int]]
-    """By training example: the answer's token ids."""
-    texts: Sequence[str]
-    """The training texts, if the ladder's options read them."""
-    folder: Path
-    """Where to write what `build` needs."""
-
-
-class Prepared(NamedTuple):
-    """What came of a preparation."""
-
-    tokens: int = 0
-    """How many the teacher read for it, source and target."""
-    teacher_ids: tuple[int, ...] | None = None
-    """The teacher's id of each token of the students' vocabulary; None where it is the teacher's.
-    Signals are then given over the students' tokens alone."""
-
-
 @runtime_checkable
 class Ladder(Protocol):
     """A way to make students of several sizes.
@@ -399,16 +372,3 @@ class Ladder(Protocol):
 
     def build(self, size: Size, config: Any, teacher: ModelFacts, seed: int) -> Student:
         """Build the untrained student of one size."""
-
-
-@runtime_checkable
-class PreparedLadder(Protocol):
-    """A ladder that needs the teacher at work before it can build a student."""
-
-    def prepare(self, config: Any, teacher: ModelFacts, given: Preparation) -> Prepared:
-        """Write to `given.folder` what `build` needs; once a run, after any fine-tuning."""
-
-    def build(
-        self, size: Size, config: Any, teacher: ModelFacts, seed: int, *, prepared: Path
-    ) -> Student:
-        """Build the untrained student of one size, with the folder that `prepare` wrote."""

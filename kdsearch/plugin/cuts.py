@@ -17,12 +17,13 @@ from pydantic import BaseModel, Field
 
 from kdsearch.errors import SpecError
 from kdsearch.facts import ModelFacts, facts_of_config
-from kdsearch.plugin.api import Options, Prepared, Size, Student
+from kdsearch.plugin.api import Options, Size, Student
 from kdsearch.plugin.ladders import resolve
+from kdsearch.plugin.preparing import Prepared
 from kdsearch.plugin.vocabulary import trim
 
 if TYPE_CHECKING:
-    from kdsearch.plugin.api import Preparation
+    from kdsearch.plugin.preparing import Preparation
 
 Vocabulary = Literal["whole", "domain"]
 

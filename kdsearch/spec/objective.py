@@ -32,6 +32,12 @@ class WeightSchedule(Strict):
     """In equal steps, or slowly at both ends."""
 
 
+class FixedWeight(Strict):
+    """A weight that is neither searched nor changed."""
+
+    weight: NonNegative
+
+
 class LossTerm(Open):
     """A term's weight; its other keys are the loss plugin's own."""
 

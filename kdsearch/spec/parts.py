@@ -6,17 +6,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from kdsearch.errors import KdsearchError, PluginError, SpecError, did_you_mean
 from kdsearch.plugin.api import Signal, Use, configured
 from kdsearch.plugin.union import Member, Union, UnionOptions
-from kdsearch.spec.base import Strict
 from kdsearch.spec.contributions import Parts, needs_of, scores_options
 from kdsearch.spec.document import Origin
 from kdsearch.spec.faults import faults_of, name_of, strictly
-from kdsearch.spec.objective import LossTerm, WeightSchedule, counts, options_of
-from kdsearch.spec.space import Configuration, LogUniform, Sampler, Space, Uniform, draw
+from kdsearch.spec.objective import FixedWeight, LossTerm, WeightSchedule, counts, options_of
+from kdsearch.spec.space import Configuration, LogUniform, Sampler, Space, Uniform, draw, hint
 from kdsearch.spec.teachers import loss_of, teacher_of
 from kdsearch.spec.teaching import (
     ANSWER_SIGNALS,
@@ -67,10 +66,6 @@ def resolve_parts(spec: SearchSpec, host: Host, origin: Origin | None = None) ->
     if lines:
         raise kind("\n".join(dict.fromkeys(lines)))
     return replace(found[-1], earlier=tuple(found[:-1]))
-
-
-class _Weight(Strict):
-    weight: float = Field(ge=0.0)
 
 
 class _Resolver:
@@ -264,7 +259,7 @@ class _Resolver:
             if isinstance(term.weight, WeightSchedule):
                 self._at_edges(WeightSchedule, term.written["weight"], (*prefix, "weight"))
             else:
-                self._at_edges(_Weight, {"weight": term.weight}, prefix)
+                self._at_edges(FixedWeight, {"weight": term.weight}, prefix)
             self._at_edges(loss.Config, term.rest, prefix)
         fields = {key: getattr(stage.train, key) for key in Training.model_fields}
         searched = {key: value for key, value in fields.items() if isinstance(value, Space)}
@@ -342,8 +337,8 @@ class _Resolver:
                 str(prefix[-2:][0]), []
             )
             for fault in faults_of(error, model, values, rename, also):
-                hint = _hint(error, spaces) if not fault.at_key else ""
-                self._add(fault.trail, f"{fault.message}{hint}", at_key=fault.at_key)
+                more = "" if fault.at_key else hint(error, spaces)
+                self._add(fault.trail, f"{fault.message}{more}", at_key=fault.at_key)
             return None
 
     def _check_drawn(self, losses: Mapping[str, Loss], domain: Domain) -> list[dict[str, Needs]]:
@@ -400,12 +395,3 @@ class _Resolver:
                     f"and {fault}"
                 )
                 self._add(self.origin.rename((*STAGE, "losses", name)), message, at_key=True)
-
-
-def _hint(error: ValidationError, spaces: Mapping[str, Space]) -> str:
-    """Say why the whole number at the end of an interval is none."""
-    for detail in error.errors(include_url=False):
-        space = spaces.get(str(detail["loc"][0])) if detail["loc"] else None
-        if detail["type"] == "int_type" and isinstance(space, Uniform | LogUniform):
-            return " (an interval draws fractions: use choice)"
-    return ""

@@ -13,7 +13,7 @@ from itertools import count, product
 from random import Random
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 Configuration = Mapping[str, Any]
 
@@ -193,3 +193,12 @@ def _primes() -> Iterator[int]:
         if all(number % prime for prime in found):
             found.append(number)
             yield number
+
+
+def hint(error: ValidationError, spaces: Mapping[str, Space]) -> str:
+    """Say why the whole number at the end of an interval is none."""
+    for detail in error.errors(include_url=False):
+        space = spaces.get(str(detail["loc"][0])) if detail["loc"] else None
+        if detail["type"] == "int_type" and isinstance(space, Uniform | LogUniform):
+            return " (an interval draws fractions: use choice)"
+    return ""

@@ -6,7 +6,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from kdsearch.facts import facts_of_folder
-from kdsearch.plugin.api import Ladder, Preparation, PreparedLadder, Student
+from kdsearch.plugin.api import Ladder, Student
+from kdsearch.plugin.preparing import Preparation, PreparedLadder
 from kdsearch.testing.models import tiny_model
 
 if TYPE_CHECKING:

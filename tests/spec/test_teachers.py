@@ -55,7 +55,7 @@ def test_a_faulty_teacher(toy_spec: Path, toy_host: Host, teacher: str, message:
          "losses answer_ce@a and answer_ce@b learn the answers of different teachers"),
         (BOX, "{soft_labels: {}}",
          "loss 'soft_labels' needs top_logits of the teacher, and teachers.1.predictions gives "
-         "only choice_scores and text"),
+         "only choice_scores, rationale, text"),
         (BOX, "{hidden_mse@b: {}}", "loss 'hidden_mse@b' needs hidden_states of the teacher"),
         (TWO, "{soft_lables@a: {}}", "unknown loss 'soft_lables'"),
     ],
