@@ -106,6 +106,21 @@ def test_each_trial_goes_through_all_stages(
     assert "loss_soft_labels" not in baseline[-1].losses
 
 
+def test_a_stage_that_stops_early_counts_for_the_steps_it_did(
+    search: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    stopping = "early_stopping: {on: loss, patience: 1, min_delta: 100}"  # no gain is enough
+    first = f"{{max_steps: 9, batch_size: 8, learning_rate: 1e-2, evaluations: 9, {stopping}}}"
+    summary = search("run", f"stages.0.train={first}")
+    finished = events(tmp_path / "run", TrialFinished)
+    for event in finished:
+        assert 2 + 3 <= event.step < event.total_steps == 9 + 3
+        assert event.kept_step == event.step  # of the last stage
+        assert event.ended.startswith("the validation loss has turned away")
+    share = sum(event.step / event.total_steps for event in finished) / len(finished)
+    assert summary["cost"]["share_of_grid"] == pytest.approx(share)
+
+
 def test_stages_follow_each_other_in_one_student(
     search: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

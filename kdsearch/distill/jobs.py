@@ -129,7 +129,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         for place, work in enumerate(works[:-1])
     ]
     ended.append(works[-1].train(job, tell, folder / "training", judge))
-    done, before = ended[-1], sum(work.steps for work in works[:-1])
+    done, before = ended[-1], sum(each.step for each in ended[:-1])
     answers, scores = measured.get(done.kept) or judged()
     student.model.save_pretrained(folder / "student")
     student.tokenizer.save_pretrained(folder / "student")
@@ -148,9 +148,9 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
             "teacher": sum(each.teacher_flops for each in spent),
         },
         "step": before + done.step,
-        "total_steps": before + works[-1].steps,
+        "total_steps": sum(work.steps for work in works),
         "kept_step": before + done.kept,
-        "ended": done.reason,
+        "ended": next((each.reason for each in ended if each.reason), ""),
         "seconds": time.monotonic() - started,
     }
     (folder / SETTINGS).write_text(json.dumps(job["settings"], indent=1), encoding="utf8")
