@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kdsearch.distill.fitting import beside
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import KdsearchError, SpecError
 from kdsearch.events import TrialFinished, TrialProgress
@@ -51,13 +52,19 @@ def test_a_trial_learns_from_every_way(
     host = host_of(REASONS)
     assert not host.problems
     asked = [*(line for line in ASKED if not line.startswith("losses")), LOSSES]
-    summary = run(load_spec(toy_spec, host, asked), host, tmp_path / "run", run_locally, force=True)
+    spec = load_spec(toy_spec, host, asked)
+    summary = run(spec, host, tmp_path / "run", run_locally, force=True)
     assert summary["trials"]["failed"] == 0
     events: list[Any] = [record.event for record in read(tmp_path / "run" / "journal.jsonl")]
     told = [event for event in events if isinstance(event, TrialProgress) and event.losses]
     last = [event for event in told if "baseline" not in str(event.trial)][-1]
     for name in ("rationale", "anti_shortcut", "attention_relations"):
         assert 0.0 < last.losses[f"loss_{name}"] < 10.0
+    workspace, settings = Workspace(tmp_path / "run"), spec.stage.resolve({})
+    student = workspace.build(workspace.size("small"), 0)
+    rows = workspace.rows("train", student)
+    one, again = (beside(workspace, student, settings.losses, rows) for _ in range(2))
+    assert one["permuted/sources"] is again["permuted/sources"]  # made once a process
     flops = {
         event.trial: event.flops["training"] for event in events if isinstance(event, TrialFinished)
     }

@@ -16,7 +16,6 @@ from kdsearch.distill.several import OneByOne, Together
 from kdsearch.distill.sources import SeveralSources
 from kdsearch.distill.supply import online, open_source
 from kdsearch.distill.training import train
-from kdsearch.distill.views import view_columns
 from kdsearch.facts import facts_of_config
 from kdsearch.plugin import Example, Shapes, Signal, Student
 from kdsearch.plugin.signals import temperature_of
@@ -73,10 +72,8 @@ def beside(
     scored, columns = workspace.scores_options(losses), dict[str, list[Any]]()
     if scored:
         columns["choices"] = list(rows.choices)
-    views = workspace.views(losses)
-    if views:
-        encoder = workspace.encoder(student)
-        columns |= view_columns(views, rows.examples, encoder, scored=scored)
+    for view in workspace.views(losses):
+        columns |= workspace.view_columns(view, student, rows.examples, scored=scored)
     return columns
 
 

@@ -124,10 +124,9 @@ def _table(loss: Loss, config: Any, teacher: Any, *, causal: bool) -> list[dict[
     columns: dict[str, list[Any]] = {"choices": list(rows.choices)} if scored else {}
     if Signal.CHOICE_SCORES in needs_of(loss, config):
         columns["choice_scores"] = _scores(teacher, rows, causal=causal)
-    views = getattr(config, "views", ())
-    if views:
-        encoder = Encoder(domain, None, tokenizer, limits, causal=causal)
-        columns |= view_columns(views, examples, encoder, scored=scored)
+    encoder = Encoder(domain, None, tokenizer, limits, causal=causal)
+    for view in getattr(config, "views", ()):
+        columns |= view_columns(view, examples, encoder, scored=scored)
     return [*rows.table(**columns)]
 
 

@@ -11,7 +11,7 @@ from kdsearch.distill.choices import collate_options
 from kdsearch.distill.passes import collate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kdsearch.distill.data import Encoder
     from kdsearch.plugin import Answer, Example, Prediction, Prompt, View
@@ -51,12 +51,12 @@ NOTHING: list[int] = []
 
 
 def view_columns(
-    views: Iterable[View], examples: Sequence[Example], encoder: Encoder, *, scored: bool
+    view: View, examples: Sequence[Example], encoder: Encoder, *, scored: bool
 ) -> dict[str, list[Any]]:
-    """Return what a table carries of views: by view `sources`, `targets` and `choices`.
+    """Return what a table carries of a view: its `sources`, `targets` and `choices`.
 
     Args:
-        views: Which.
+        view: Which.
         examples: The rows of the table.
         encoder: Words and tokenises them.
         scored: Whether options are scored.
@@ -64,13 +64,13 @@ def view_columns(
     Raises:
         DataError: If a prompt is too long, and may not or cannot be cut.
     """
-    columns: dict[str, list[Any]] = {}
-    for view in views:
-        rows = [encoder.view(view, example) for example in examples]
-        columns[f"{view.name}/sources"] = [row.source if row else NOTHING for row in rows]
-        columns[f"{view.name}/targets"] = [row.target if row else NOTHING for row in rows]
-        if scored:
-            columns[f"{view.name}/choices"] = [row.choices if row else [] for row in rows]
+    rows = [encoder.view(view, example) for example in examples]
+    columns: dict[str, list[Any]] = {
+        f"{view.name}/sources": [row.source if row else NOTHING for row in rows],
+        f"{view.name}/targets": [row.target if row else NOTHING for row in rows],
+    }
+    if scored:
+        columns[f"{view.name}/choices"] = [row.choices if row else [] for row in rows]
     return columns
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kdsearch.distill.data import Encoder, Rows, encode
 from kdsearch.distill.staff import OneTeacher, Staff
 from kdsearch.distill.students import domain_tokenizer, load_tokenizer
-from kdsearch.distill.views import Taught
+from kdsearch.distill.views import Taught, view_columns
 from kdsearch.errors import PluginError
 from kdsearch.facts import ModelFacts, facts_of_config
 from kdsearch.plugin import (
@@ -74,6 +74,7 @@ class Workspace:
         self.sources: dict[str, Source] = {}
         """Of the signals of each teacher, once a trial of this process has opened it."""
         self._rows: dict[tuple[Any, ...], Rows] = {}
+        self._views: list[tuple[Any, View, dict[str, list[Any]]]] = []
 
     def at(self, place: int) -> Workspace:
         """Return the workspace of an earlier stage, the same one each time."""
@@ -339,6 +340,26 @@ class Workspace:
             scores_options(self.host.loss(loss_of(name)), self.loss_config(name, given))
             for name, given in losses.items()
         )
+
+    def view_columns(
+        self, view: View, reader: Student, examples: Sequence[Example], *, scored: bool
+    ) -> dict[str, list[Any]]:
+        """Return what a table of train carries of a view; made once a process.
+
+        Args:
+            view: Which.
+            reader: The student with its tokenizer.
+            examples: All of train.
+            scored: Whether options are scored.
+        """
+        causal = not reader.model.config.is_encoder_decoder
+        key = (reader.tokenizer.backend_tokenizer.to_str(), causal, scored)
+        for known, seen, columns in self._views:
+            if (known, seen) == (key, view):
+                return columns
+        columns = view_columns(view, examples, self.encoder(reader), scored=scored)
+        self._views.append((key, view, columns))
+        return columns
 
     def encoder(self, reader: Student) -> Encoder:
         """Return what turns the domain's questions into tokens for a model."""

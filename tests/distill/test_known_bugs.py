@@ -1,8 +1,8 @@
 """Each bug that was found in other projects' distillation, on T5 and causal models.
 
 Those of METHODS that need no reference are tested elsewhere as well: rows that are matched by
-order in `test_sources`, training values that never arrive in `test_trainer`, splits and folders in
-`test_run`.
+order in `test_sources`, training values that never arrive in `test_trainer`, confirm that is read
+too early in `test_run`, a run folder that is overwritten in `cluster/test_search`.
 """
 
 from __future__ import annotations

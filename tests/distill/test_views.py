@@ -222,7 +222,9 @@ def test_views_become_columns_of_ids(tokenizer: Any, causal: bool) -> None:
     silent = replace(OWL, rationale=None)
     explain = Task("explain", "explain: ", explain=True)
     views: list[View] = [Permuted(), Blank(), explain]
-    columns = view_columns(views, [OWL, silent], encoder, scored=True)
+    columns: dict[str, list[Any]] = {}
+    for view in views:
+        columns |= view_columns(view, [OWL, silent], encoder, scored=True)
     assert [bool(ids) for ids in columns["explain/targets"]] == [True, False]
     asked = tokenizer.decode(columns["explain/sources"][0])
     assert asked.startswith("explain: Which flies?")
