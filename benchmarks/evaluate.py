@@ -5,11 +5,11 @@
 Three ways to answer: options of one token, options of several tokens, and greedy generation. The
 bare passes read batches that are made before the clock starts, keep what the scores need of the
 logits, and do nothing with it: no collating, log-softmax, choosing, decoding or looking for stops.
-For options of several tokens they read every option with its prompt; for generation they read the
-prompts and then one token of each row at a time, from a cache. Rounds alternate in one process and
-medians are compared: `throughput` is bare seconds over ours. Seconds are the processor's, on one
-thread, so that other work on the machine shows less. Without a folder, a small T5 and a small Llama
-are made from configurations.
+For options of several tokens they read every option with its prompt, which ours reads once; for
+generation they read the prompts and then one token of each row at a time, from a cache. Rounds
+alternate in one process and medians are compared: `throughput` is bare seconds over ours. Seconds
+are the processor's, on one thread, so that other work on the machine shows less. Without a folder,
+a small T5 and a small Llama are made from configurations.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Options by their log-likelihood: what each scores, and which is taken.
 
 Where every option is one token, all are read off one pass over the prompt: what is predicted first
-does not see the option. Longer options take a row of a pass each.
+does not see the option. Longer options go on from a prompt that is read once; see `sharing`.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from kdsearch.distill.passes import IGNORED, batches, collate, forward, pad
+from kdsearch.distill.passes import batches, collate, forward
+from kdsearch.distill.sharing import shared_scores
 from kdsearch.plugin import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from kdsearch.distill.data import Rows
 
@@ -48,13 +49,8 @@ def best_option(scores: Sequence[float], lengths: Sequence[int]) -> int:
 def option_scores(model: Any, rows: Rows, asked: Sequence[int]) -> dict[int, Scores]:
     """Return the log-likelihoods of the options of rows, lengths left out of account."""
     short = [row for row in asked if all(len(ids) == 1 for ids in rows.choices[row])]
-    long = set(asked) - set(short)
-    found = _first_token_scores(model, rows, short)
-    pairs = [(row, place) for row in sorted(long) for place in range(len(rows.choices[row]))]
-    totals = _pair_scores(model, rows, pairs)
-    for row in long:
-        found[row] = tuple(totals[row, place] for place in range(len(rows.choices[row])))
-    return found
+    long = sorted(set(asked) - set(short))
+    return _first_token_scores(model, rows, short) | _several_token_scores(model, rows, long)
 
 
 def _length(rows: Rows, row: int, place: int) -> int:
@@ -79,22 +75,17 @@ def _first_token_scores(model: Any, rows: Rows, asked: Sequence[int]) -> dict[in
     return found
 
 
-def _pair_scores(
-    model: Any, rows: Rows, pairs: Sequence[tuple[int, int]]
-) -> Mapping[tuple[int, int], float]:
-    """Return the summed log-likelihood of the tokens of each (row, option)."""
+def _several_token_scores(model: Any, rows: Rows, asked: Sequence[int]) -> dict[int, Scores]:
+    """Score options that are read after their prompt, which is read once for all of them."""
 
-    def ids(pair: tuple[int, int]) -> Sequence[int]:
-        return rows.choices[pair[0]][pair[1]]
+    def length(row: int) -> int:
+        return sum(len(rows.sources[row]) + len(ids) for ids in rows.choices[row])
 
-    found: dict[tuple[int, int], float] = {}
-    for taken in batches(pairs, lambda pair: len(rows.sources[pair[0]]) + len(ids(pair))):
-        targets = [ids(pair) for pair in taken]
-        logits = _logits(model, [rows.sources[row] for row, _ in taken], targets)
-        labels = pad(targets, IGNORED).to(logits.device)
-        logs = logits.float().log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None])[..., 0]
-        sums = logs.masked_fill(labels == IGNORED, 0.0).sum(-1)
-        found |= zip(taken, sums.tolist(), strict=True)
+    found: dict[int, Scores] = {}
+    for taken in batches(asked, length):
+        sources = [rows.sources[row] for row in taken]
+        totals = shared_scores(model, sources, [rows.choices[row] for row in taken])
+        found |= zip(taken, map(tuple, totals), strict=True)
     return found
 
 
