@@ -25,8 +25,9 @@ from kdsearch.search.policy import Policy
 from kdsearch.search.summary import summarise
 from kdsearch.search.tpe import STARTUP, Tried, suggest
 from kdsearch.spec.loading import differences, load_spec, write_spec
-from kdsearch.spec.models import SearchSpec, Settings, settings_hash
+from kdsearch.spec.models import SearchSpec
 from kdsearch.spec.parts import resolve_parts
+from kdsearch.spec.settings import Settings, settings_hash
 from kdsearch.splits import (
     Assigned,
     fingerprint,

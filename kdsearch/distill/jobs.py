@@ -37,7 +37,7 @@ from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_folder
 from kdsearch.search.several import figures, figures_by_domain
 from kdsearch.search.shortcuts import SHOWN_ANSWERS
-from kdsearch.spec.models import Settings, settings_hash
+from kdsearch.spec.settings import Settings, settings_hash
 from kdsearch.splits import units_of
 
 if TYPE_CHECKING:

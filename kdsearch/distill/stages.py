@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from kdsearch.distill.training import Trained
     from kdsearch.distill.workspace import Workspace
     from kdsearch.plugin import Student
-    from kdsearch.spec.models import Settings
+    from kdsearch.spec.settings import Settings
     from kdsearch.spec.teaching import Needs
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from kdsearch.distill.sources import Source
     from kdsearch.plugin import Example, Prediction, View
     from kdsearch.predictions import Predictions
-    from kdsearch.spec.models import Settings
+    from kdsearch.spec.settings import Settings
     from kdsearch.spec.teaching import Needs
 
 PREPARED = "prepared.json"

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     from kdsearch.plugin.api import Example, Prompt, Size
     from kdsearch.plugin.host import Host
-    from kdsearch.spec.models import SearchSpec, Settings, Splits
+    from kdsearch.spec.models import SearchSpec, Splits
+    from kdsearch.spec.settings import Settings
     from kdsearch.spec.training import Training
     from kdsearch.splits import Assigned, Loaded
 

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
     from kdsearch.facts import ModelFacts
     from kdsearch.plugin.api import Size
     from kdsearch.search.ledger import Opening
-    from kdsearch.spec.models import SearchSpec, Settings
+    from kdsearch.spec.models import SearchSpec
     from kdsearch.spec.parts import Parts
+    from kdsearch.spec.settings import Settings
     from kdsearch.splits import Tally
 
 

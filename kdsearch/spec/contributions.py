@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from kdsearch.facts import ModelFacts
     from kdsearch.plugin.api import Domain, Ladder, Loss
     from kdsearch.plugin.views import View
-    from kdsearch.spec.models import Settings, Stage
+    from kdsearch.spec.models import Stage
+    from kdsearch.spec.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ configuration into `Settings`, in which every value is fixed.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import cached_property
@@ -17,14 +15,13 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
     model_validator,
 )
 
 from kdsearch.spec.base import Open, Strict
 from kdsearch.spec.cache import Cache
 from kdsearch.spec.objective import LossTerm, options_of
+from kdsearch.spec.settings import Settings
 from kdsearch.spec.space import Configuration, Sampler, Space
 from kdsearch.spec.teachers import (
     Combine,
@@ -184,34 +181,6 @@ class Resources(Strict):
     """Trials at once; as many as fit unless given."""
     max_failures: int = Field(default=1, ge=0)
     """How often a trial whose worker died is started again."""
-
-
-class Settings(Strict):
-    """A stage with every searched value fixed: what one trial trains with."""
-
-    losses: Mapping[str, Mapping[str, Any]]
-    """By term: its `weight` and options."""
-    training: Training
-    earlier: tuple[Settings, ...] = ()
-    """Of the stages before, in their order; written only where there are any."""
-
-    @property
-    def stages(self) -> tuple[Settings, ...]:
-        """Of all stages in their order, this last one included."""
-        return (*self.earlier, self)
-
-    @model_serializer(mode="wrap")
-    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        written: dict[str, Any] = write(self)
-        if not self.earlier:
-            del written["earlier"]
-        return written
-
-
-def settings_hash(settings: Settings) -> str:
-    """Hash the settings of a trial, to compare what was asked with what was applied."""
-    text = json.dumps(settings.model_dump(mode="json"), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 JOIN = "+"

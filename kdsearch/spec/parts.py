@@ -23,6 +23,7 @@ from kdsearch.spec.teaching import (
     beyond_answers,
     inseparable,
     two_texts,
+    unfit_views,
     unknown_teacher,
     unscored,
     without_reasons,
@@ -368,7 +369,8 @@ class _Resolver:
                         fault := unscored(self.spec.stage, key, needed[key], domain, said)
                     ):
                         self._add(self.origin.rename((*STAGE, "losses", key)), fault, at_key=True)
-                    self._check_views(key, config, domain)
+                    for fault in unfit_views(key, config, domain):
+                        self._add(self.origin.rename((*STAGE, "losses", key)), fault, at_key=True)
             if fault := two_texts(self.spec.stage, needed):
                 self._add(where, fault)
             found.append(needed)
@@ -385,13 +387,3 @@ class _Resolver:
             choices = [(path, edge) for path, space in spaces.items() for edge in space.edges]
             found += [{**found[0], path: edge} for path, edge in choices]
         return found
-
-    def _check_views(self, name: str, config: BaseModel, domain: Domain) -> None:
-        """Refuse views of questions that the domain's questions do not have."""
-        for view in getattr(config, "views", ()):
-            if fault := view.fault(domain.answer):
-                message = (
-                    f"losses.{name}: '{view.name}' changes questions of domain '{domain.name}', "
-                    f"and {fault}"
-                )
-                self._add(self.origin.rename((*STAGE, "losses", name)), message, at_key=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import did_you_mean
 from kdsearch.plugin.api import Answer, Signal
@@ -104,6 +104,16 @@ def unscored(stage: Stage, key: str, needs: Needs, domain: Domain, said: str) ->
         f"loss '{key}' compares scores of options, and {who} the teacher generates its answers: "
         "set evaluation.scoring: options, or leave the loss out"
     )
+
+
+def unfit_views(key: str, config: Any, domain: Domain) -> Iterator[str]:
+    """Say which views of questions a term asks for that the domain's questions do not have."""
+    for view in getattr(config, "views", ()):
+        if fault := view.fault(domain.answer):
+            yield (
+                f"losses.{key}: '{view.name}' changes questions of domain '{domain.name}', "
+                f"and {fault}"
+            )
 
 
 def two_texts(stage: Stage, needs: Mapping[str, Needs]) -> str | None:
