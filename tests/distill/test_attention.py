@@ -10,11 +10,13 @@ from torch import Tensor
 
 from kdsearch.distill.passes import collate, forward
 from kdsearch.distill.sources import CachedSignals, OnlineSignals
+from kdsearch.distill.supply import token_counts
 from kdsearch.errors import SpecError
 from kdsearch.facts import facts_of_config
 from kdsearch.plugin import LayerSignal, Shapes, Signal, SignalRequest
 from kdsearch.plugin.attention import VECTORS, AttentionRelationsConfig
-from tests.distill.reference import SPLITS, TEXTS, Case, agree, expected, measured
+from kdsearch.spec.signals import stored_bytes
+from tests.distill.reference import SPLITS, TEXTS, Case, agree, expected, facts_of, measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -84,7 +86,10 @@ def test_stored_and_online_attention_are_the_same(
 ) -> None:
     layers = tuple(LayerSignal(kind, stack, 2) for stack in ("decoder", "encoder"))
     request = SignalRequest(True, (1.0,), layers[: 1 + (not case.causal)], top_k=9)
-    cached = CachedSignals(stored(tmp_path, case.teacher, case.rows, request))
+    store = stored(tmp_path, case.teacher, case.rows, request)
+    cached = CachedSignals(store)
+    counts = token_counts(case.rows, causal=case.causal)
+    assert store.files.size == stored_bytes(request, facts_of(case.teacher), counts)
     online = OnlineSignals(case.teacher, request)
     table = [*case.rows.table(**cached.columns(case.rows))]
     sources, targets = zip(*TEXTS, strict=True)

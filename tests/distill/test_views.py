@@ -211,8 +211,8 @@ def test_a_rationale_is_asked_for_before_the_last_message() -> None:
 
 
 def test_what_is_of_one_teacher_is_its_own() -> None:
-    named = {"explain@a": 1, "explain@ab/examples": 2, "explain@a/examples": 3, "examples": 4}
-    assert _own(named, "a") == {"explain": 1, "explain/examples": 3, "examples": 4}
+    named = {"explain@a": 1, "explain@a/examples": 2, "explain@ab/examples": 3, "examples": 4}
+    assert _own(named, "a") == {"explain": 1, "explain/examples": 2, "examples": 4}
 
 
 @pytest.mark.parametrize("causal", [False, True])
