@@ -235,6 +235,7 @@ class DistillationTrainer(Trainer):
             self.means.restore(known["means"])
             if self.stopping is not None:
                 self.stopping.restore(known["stopping"])
+            self.state.global_step = last.step  # so that the note stands where it belongs
             self.note(f"goes on from its checkpoint at step {last.step}")
         self.train(resume_from_checkpoint=None if last.path is None else str(last.path))
 

@@ -117,7 +117,7 @@ def test_a_training_that_is_cut_off_ends_bit_by_bit_the_same(
     again, told = fit(**asked)
     assert torch.equal(whole, again)
     assert told[0] == {
-        "step": 0,
+        "step": steps,
         "total_steps": 17,
         "note": f"goes on from its checkpoint at step {steps}",
     }
