@@ -35,7 +35,7 @@ def question_options(function: Function) -> Function:
         "--split",
         metavar="NAME",
         help="dev, train, all, or an official split of the data; dev unless given, or all of a "
-        "domain that is for evaluation only.",
+        "domain that is for evaluation only. `evaluate` leaves out what decided a search.",
     )
     items = click.option(
         "--items", type=click.IntRange(min=1), help="Ask so many of each domain, always the same."
