@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import cycle, permutations
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from click.testing import CliRunner
@@ -18,6 +18,7 @@ from kdsearch.events import ModelAudited, TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.plugin import Answer, Example, Prediction, Student
 from kdsearch.plugin.host import Host
+from kdsearch.plugin.union import Member, Union, labelled
 from kdsearch.plugin.views import permuted
 from kdsearch.report.messages import message
 from kdsearch.report.state import RunState
@@ -97,6 +98,9 @@ def test_an_answer_by_place_is_a_shortcut(placed: Path) -> None:
         assert audit["shortcut"]
     assert summary["sizes"][0]["shortcut"]
     assert summary["outcome"] == "match"
+    told = " Beware: on dev it fails once the options change places and answers by place."
+    assert summary["sentence"].endswith(told)
+    assert any("not shown to be above guessing" in line for line in summary["warnings"])
     assert [line for line in summary["warnings"] if line.startswith("small")] == [
         "small takes a shortcut on dev: it fails once the options change places (its score falls "
         "from 1.000 to 0.000)",
@@ -122,10 +126,50 @@ def test_constructed_students_are_found_out(
     choose: Any, shortcuts: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On questions whose answer stands in each place equally often, by their number."""
-    examples = [
-        Example(str(at), f"{at}?", at % 3, choices=tuple(f"{word}{at}" for word in words))
-        for at, words in zip(range(300), cycle(permutations("abc")), strict=False)
+    domain = SimpleNamespace(answer=Answer.CHOICE, aggregates=())
+    found = audit_of(domain, EXAMPLES, choose, tmp_path, monkeypatch)
+    assert shortcuts_of(found) == shortcuts
+    assert takes_shortcut(ModelAudited(**found)) is bool(shortcuts)
+    figures = audit_figures({None: ModelAudited(**found)})
+    assert figures is not None
+    assert figures["teacher"]["shortcuts"] == shortcuts
+
+
+def test_classes_among_several_domains_keep_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class is given at the same place each time, and rightly so."""
+    kinds = {"asked": Answer.CHOICE, "mood": Answer.LABEL}
+    members = [
+        Member(label, cast("Any", SimpleNamespace(answer=kind, metrics=("m",), aggregates=())), {})
+        for label, kind in kinds.items()
     ]
+    moods = [Example(str(at), "!", at % 2, choices=("glad", "sad")) for at in range(200)]
+    examples = [labelled(each, "asked") for each in EXAMPLES]
+    examples += [labelled(each, "mood") for each in moods]
+
+    def choose(example: Example) -> int:
+        return int(example.answer) if example.id.startswith("asked") else 0
+
+    found = audit_of(Union(tuple(members)), examples, choose, tmp_path, monkeypatch)
+    assert found["permuted"]["agreement"] == 1.0
+    assert shortcuts_of(found) == []
+
+
+EXAMPLES = [
+    Example(str(at), f"{at}?", at % 3, choices=tuple(f"{word}{at}" for word in words))
+    for at, words in zip(range(300), cycle(permutations("abc")), strict=False)
+]
+
+
+def audit_of(
+    domain: Any,
+    examples: list[Example],
+    choose: Any,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> dict[str, Any]:
+    """Audit a student that chooses by a rule."""
 
     def constructed(model: Any, tokenizer: Any, rows: Rows, domain: Any, metric: str) -> Answers:
         places = [choose(example) for example in rows.examples]
@@ -133,24 +177,20 @@ def test_constructed_students_are_found_out(
         given = [Prediction(each.id, each.choices[place], place) for each, place in pairs]
         return Answers(given, [float(each.answer == place) for each, place in pairs])
 
-    domain = SimpleNamespace(answer=Answer.CHOICE, aggregates=())
     match = SimpleNamespace(margin=0.05, retain=None, confidence=0.95, metric="accuracy")
     workspace: Any = SimpleNamespace(
         parts=SimpleNamespace(domain=domain),
         assigned=SimpleNamespace(dev=examples),
         spec=SimpleNamespace(match=match),
-        encoded=lambda asked, reader: Rows(asked, [[3]] * 300, [[4]] * 300, [], 0, []),
+        encoded=lambda asked, reader: Rows(
+            asked, [[3]] * len(asked), [[4]] * len(asked), [], 0, []
+        ),
     )
     monkeypatch.setattr("kdsearch.distill.audit.answer", constructed)
     asked = constructed(None, None, workspace.encoded(examples, None), domain, "accuracy")
-    asked.write(tmp_path / "dev.jsonl")
+    asked.write(folder / "dev.jsonl")
     reader: Any = Student(None, SimpleNamespace(eos_token_id=1))
-    found = Audit(workspace, tmp_path, reader).shortcuts()
-    assert shortcuts_of(found) == shortcuts
-    assert takes_shortcut(ModelAudited(**found)) is bool(shortcuts)
-    figures = audit_figures({None: ModelAudited(**found)})
-    assert figures is not None
-    assert figures["teacher"]["shortcuts"] == shortcuts
+    return Audit(workspace, folder, reader).shortcuts()
 
 
 def test_an_audit_asks_dev_alone_and_counts_what_it_costs(placed: Path) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.evaluate import Answers, answer, read_answers
 from kdsearch.plugin import Answer, Example
+from kdsearch.plugin.union import Union, label_of
 from kdsearch.plugin.views import WITHOUT_ORDER, permuted
 from kdsearch.search.intervals import aggregate_intervals
 from kdsearch.search.mistakes import Answered, contrast, telling
@@ -122,12 +123,19 @@ class Audit:
             return BLACK_BOX
         return WITHOUT_ORDER.get(self.domain.answer, "")
 
+    def _ordered(self, example: Example) -> bool:
+        """Whether an example's own domain lists its options in an order of their own."""
+        if not isinstance(self.domain, Union):
+            return True
+        return self.domain.by_label[label_of(example.id)].domain.answer not in WITHOUT_ORDER
+
     def _permuted(self) -> dict[str, Any]:
         """Ask with every option in another place."""
-        turned = [permuted(example) for example in self.examples]
+        turned = [permuted(each) if self._ordered(each) else each for each in self.examples]
         answers = self._asked(turned, "permuted")
         pairs = list(zip(answers.predictions, self.answers.predictions, strict=True))
-        alone = [pairs[place] for place in independent(self.examples)]
+        places = independent(self.examples)
+        alone = [pairs[place] for place in places if turned[place] is not self.examples[place]]
         kept = Kept(
             [given.text == before.text for given, before in alone],
             [given.choice == before.choice is not None for given, before in alone],

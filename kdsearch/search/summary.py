@@ -24,7 +24,13 @@ from kdsearch.events import (
     TrialStarted,
     TrialStopped,
 )
-from kdsearch.search.audits import audit_figures, audit_warnings, error_figures, takes_shortcut
+from kdsearch.search.audits import (
+    audit_figures,
+    audit_warnings,
+    error_figures,
+    shortcuts_of,
+    takes_shortcut,
+)
 from kdsearch.search.cost import Ledger
 from kdsearch.search.ledger import reuse_warning
 from kdsearch.search.power import smallest_supported_margin
@@ -115,7 +121,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "name": plan["name"],
         "outcome": facts.finished.outcome if facts.finished else INTERRUPTED,
-        "sentence": facts.finished.sentence if facts.finished else "The run has not finished.",
+        "sentence": _sentence(facts),
         "teacher": _teacher(facts),
         "match": dict(plan["match"]) | {"smallest_supported_margin": _supported(facts)},
         "sizes": [_size(facts, size) for size in plan["sizes"]],
@@ -137,6 +143,17 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
         ],
         "warnings": _warnings(facts),
     }
+
+
+def _sentence(facts: _Facts) -> str:
+    """Return the run's answer, with what the audit has against the student that it names."""
+    if facts.finished is None:
+        return "The run has not finished."
+    chosen = _selected(facts)
+    audit = facts.audits.get(chosen["size"]) if chosen else None
+    taken = shortcuts_of(audit.__dict__) if audit is not None else []
+    beware = f" Beware: on dev it {' and '.join(taken)}." if taken else ""
+    return f"{facts.finished.sentence}{beware}"
 
 
 def exit_code(summary: Mapping[str, Any]) -> ExitCode:
@@ -323,7 +340,22 @@ def _warnings(facts: _Facts) -> list[str]:
     runs = [opening["run"] for opening in facts.plan.get("confirm_opened_by", ())]
     reused = [reuse_warning(runs)] if runs and facts.opened else []
     audits = audit_warnings(facts.audits)
-    return [*_margin_warnings(facts), *reused, *_cut_warnings(facts), *audits]
+    return [
+        *_guess_warnings(facts),
+        *_margin_warnings(facts),
+        *reused,
+        *_cut_warnings(facts),
+        *audits,
+    ]
+
+
+def _guess_warnings(facts: _Facts) -> Iterable[str]:
+    """Say that a search went on although its teacher only guesses."""
+    if facts.started and facts.teacher and not facts.teacher.informative:
+        yield (
+            "the teacher is not shown to be above guessing on dev: a student that matches it may "
+            "know nothing"
+        )
 
 
 def _cut_warnings(facts: _Facts) -> Iterable[str]:
