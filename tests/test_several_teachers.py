@@ -20,6 +20,7 @@ from kdsearch.plan import make_plan
 from kdsearch.plugin.host import Host
 from kdsearch.report.messages import message
 from kdsearch.report.plans import plan_lines
+from kdsearch.report.rows import closing
 from kdsearch.run import resume, run
 from kdsearch.search.journal import read
 from kdsearch.spec.loading import load_spec
@@ -267,5 +268,7 @@ def test_the_spec_of_two_teachers_runs(tmp_path: Path) -> None:
     summary = run(found, host, tmp_path / "run", run_locally, force=True)
     assert summary["trials"] == {"finished": 2, "stopped": 0, "failed": 0}
     assert list(summary["teacher"]["others"]) == ["narrow"]
+    told = dict(closing(summary))["teachers"]
+    assert told.startswith("students are compared with scratch t5 alone; others: narrow (dev 0.")
     card = (tmp_path / "run" / "students" / "7k" / "README.md").read_text()
     assert "It was taught by narrow too." in card

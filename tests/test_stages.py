@@ -18,6 +18,7 @@ from kdsearch.events import TeacherReady, TrialFinished, TrialProgress, TrialSta
 from kdsearch.local import run_locally
 from kdsearch.plan import make_plan
 from kdsearch.plugin.host import Host
+from kdsearch.report.rows import notes
 from kdsearch.run import resume, run
 from kdsearch.search.journal import read
 from kdsearch.sizes import texts_of
@@ -270,6 +271,7 @@ def test_the_spec_of_two_stages_runs(tmp_path: Path) -> None:
     assert summary["selected"]["size"] == "7k"
     card = (tmp_path / "run" / "students" / "7k" / "README.md").read_text()
     assert "It learned `arithmetic` before." in card
+    assert any("without the teacher in the last stage" in line for line in notes(summary))
     assert "| `stage 0` | answer_ce, 2 steps |" in card
     written = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert len(written["spec"]["stages"]) == 2

@@ -5,7 +5,7 @@ Everything is read off `summary.json`'s dictionary, so that terminal and page sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kdsearch.report import numbers
@@ -196,9 +196,10 @@ def notes(summary: Summary) -> list[str]:
             "that is furthest from a match; a size matches if it matches on each."
         )
     if any(row.baseline is not None for row in listed):
+        where = " in the last stage" if summary.get("stages") else ""
         lines.append(
-            "baseline: the same size trained without the teacher, scored on dev; what dev has more "
-            "is what distillation added."
+            f"baseline: the same size trained without the teacher{where}, scored on dev; what dev "
+            f"has more is what distillation added{where and ' there'}."
         )
     if any(each["skipped"] is None for each in summary.get("ablations") or []):
         lines.append(
@@ -217,6 +218,16 @@ def notes(summary: Summary) -> list[str]:
     return lines
 
 
+def _others(teacher: Mapping[str, Any]) -> Iterator[str]:
+    """Say who taught beside the teacher that students are compared with."""
+    told = []
+    for name, other in (teacher.get("others") or {}).items():
+        score = other["score"]
+        told.append(name if score is None else f"{name} (dev {numbers.score(score)})")
+    if told:
+        yield f"students are compared with {teacher['name']} alone; others: {', '.join(told)}"
+
+
 def _reference(match: Mapping[str, Any]) -> str:
     kept = match.get("retain")
     return "teacher" if kept is None else f"{percent(kept)} of the teacher"
@@ -225,6 +236,7 @@ def _reference(match: Mapping[str, Any]) -> str:
 def closing(summary: Summary) -> list[tuple[str, str]]:
     """Return labelled lines: what terms add, the cost, how trials ended, what to beware of."""
     lines = domain_lines(summary)
+    lines += [("teachers", line) for line in _others(summary["teacher"])]
     lines += [("ablation", ablation_text(each)) for each in summary.get("ablations") or []]
     lines += [("cost", _cost(summary["cost"])), ("trials", _trials(summary["trials"]))]
     data = summary.get("data") or {}

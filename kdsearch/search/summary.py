@@ -128,6 +128,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
         "selected": _selected(facts),
         "ablations": [ablation_json(event) for event in facts.ablations],
         "data": _data(plan),
+        **({"stages": plan["stages"]} if plan.get("stages") else {}),
         "shortcut_audit": audit_figures(facts.audits),
         "errors": error_figures(facts.audits),
         "cost": _cost(records, facts),
