@@ -96,7 +96,7 @@ def _point(axes: Axes, row: SizeRow) -> None:
     if row.confirm is None:
         return
     low, high = row.interval or (row.confirm, row.confirm)
-    reach = [[row.confirm - low], [high - row.confirm]]
+    reach = [[max(0.0, row.confirm - low)], [max(0.0, high - row.confirm)]]
     axes.errorbar(
         place, row.confirm, yerr=reach, fmt="o", color=colour, label="distilled, confirm, 95%"
     )

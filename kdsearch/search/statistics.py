@@ -153,7 +153,8 @@ def wilson_interval(right: float, items: int, confidence: float) -> tuple[float,
     centre = rate + square / (2 * items)
     spread = quantile * math.sqrt(rate * (1.0 - rate) / items + square / (4 * items * items))
     scale = 1.0 + square / items
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low, high = (centre - spread) / scale, (centre + spread) / scale
+    return max(0.0, min(low, rate)), min(1.0, max(high, rate))  # rounding: it holds the rate
 
 
 def alpha_shares(count: int, alpha: float) -> tuple[float, ...]:

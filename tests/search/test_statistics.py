@@ -108,6 +108,12 @@ def test_retain_bounds_hold_the_observed_mean(
         assert test.passes == (test.lower_bound > 0)
 
 
+def test_wilson_holds_the_rate_itself() -> None:
+    for items in range(1, 1200):
+        assert wilson_interval(0, items, 0.95)[0] == 0.0
+        assert wilson_interval(items, items, 0.95)[1] == 1.0
+
+
 @given(st.integers(0, 300), st.sampled_from([0.9, 0.95, 0.99]))
 def test_wilson_equals_statsmodels(right: int, confidence: float) -> None:
     expected = proportion_confint(right, 300, alpha=1 - confidence, method="wilson")
