@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kdsearch.plugin.api import Domain
     from kdsearch.plugin.host import Host
     from kdsearch.spec.document import Trail
+    from kdsearch.spec.models import DomainChoice
     from kdsearch.spec.record import Record
 
 
@@ -139,12 +140,8 @@ class Asked:
         self, domain: Domain, given: tuple[dict[str, Any], Trail], records: Sequence[Record]
     ) -> DomainAsked:
         options, trail = given
-        own = [
-            (record, choice)
-            for record in records
-            for choice in record.made_for
-            if choice.name == domain.name
-        ]
+        before = [each for record in records for each in record.before]
+        own = _made_for(domain, records) or _made_for(domain, before)
         same = {repr((choice.options, each.splits, each.seed)): each for each, choice in own}
         if len(same) > 1:
             listed = ", ".join(f"{record.name} {record.size}" for record in same.values())
@@ -173,3 +170,13 @@ class Asked:
             return Origin(self.document).line(trail, message)
         name = ".".join(map(str, trail))
         return f"{message} (give it by --set {name}=VALUE)"
+
+
+def _made_for(domain: Domain, records: Sequence[Record]) -> list[tuple[Record, DomainChoice]]:
+    """Return the records of models that were made for a domain, with how they were."""
+    return [
+        (record, choice)
+        for record in records
+        for choice in record.made_for
+        if choice.name == domain.name
+    ]

@@ -23,6 +23,7 @@ from kdsearch.run import resume, run
 from kdsearch.search.journal import read
 from kdsearch.sizes import texts_of
 from kdsearch.spec.loading import load_spec
+from kdsearch.spec.record import read_record
 from kdsearch.stages import earlier_train
 
 if TYPE_CHECKING:
@@ -273,6 +274,10 @@ def test_the_spec_of_two_stages_runs(tmp_path: Path) -> None:
     assert "It learned `arithmetic` before." in card
     assert any("without the teacher in the last stage" in line for line in notes(summary))
     assert "| `stage 0` | answer_ce, 2 steps |" in card
+    student = read_record(tmp_path / "run" / "students" / "7k")
+    assert student is not None
+    assert [each.domain.options for each in student.before] == [{"seed": 1}]
+    assert student.before[0].splits == student.splits
     written = json.loads((tmp_path / "run" / "manifest.json").read_text())
     assert len(written["spec"]["stages"]) == 2
 

@@ -20,6 +20,7 @@ from kdsearch.spec.signals import TOGETHER, stored_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from kdsearch.distill.workspace import Workspace
     from kdsearch.plugin import Student
@@ -114,15 +115,26 @@ def _opened(workspace: Workspace, name: str, load: Load, say: Callable[[str], No
     if online(workspace):
         request = workspace.signal_requests[name]
         return OnlineSignals(_asked(workspace, name, load), request, members)
-    noted = json.loads(workspace.signal_note.read_text(encoding="utf8"))
-    path = workspace.signal_folder / noted["stores"][name]
     column = "signal_row" if len(workspace.staff.names) == 1 else f"signal_row@{name}"
     try:
-        return CachedSignals(SignalStore(path), column, members)
+        return CachedSignals(SignalStore(_noted(workspace, name)), column, members)
     except DamagedStoreError as error:
         provided = provide(workspace, workspace.reader(), load)
+        path = _noted(workspace, name)
         say(f"teacher signals in {path}: {error}; {provided.event['computed']} rows computed anew")
         return CachedSignals(SignalStore(path), column, members)
+
+
+def _noted(workspace: Workspace, name: str) -> Path:
+    """Return the store that the teacher's job has noted.
+
+    Raises:
+        DamagedStoreError: If it has noted none.
+    """
+    noted = json.loads(workspace.signal_note.read_text(encoding="utf8"))
+    if name not in noted.get("stores", ()):
+        raise DamagedStoreError("no store is noted")
+    return workspace.signal_folder / str(noted["stores"][name])
 
 
 def _asked(workspace: Workspace, name: str, load: Load) -> Any:

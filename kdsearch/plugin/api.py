@@ -260,7 +260,8 @@ class LossInputs:
     student_hidden: Mapping[str, Sequence[Tensor]]
     """By stack (`encoder`, `decoder`), then by layer: (batch, tokens, width)."""
     signals: Mapping[str, Any]
-    """By `Signal`: what the first teacher said. `top_logits` is a `TopLogits`; signals of layers
+    """By `Signal`: what the term's teacher said, or several as one: the mean of their probabilities
+    at the term's own `temperature`. `top_logits` is a `TopLogits`; signals of layers
     are by stack, then by the teacher's layer: 0 the embeddings, L the last of L layers. So
     `signals["hidden_states"]["decoder"][L]` is (batch, target, width)."""
     window_counts: Mapping[str, Tensor]

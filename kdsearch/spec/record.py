@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 FILE = "kdsearch.json"
 
 
+class EarlierStage(Strict):
+    """What a student was trained on before the last stage."""
+
+    domain: DomainChoice
+    domains: tuple[DomainChoice, ...] = ()
+    splits: Splits
+
+
 class Record(Strict):
     """The search of a student, as far as its use hangs on it."""
 
@@ -41,6 +49,13 @@ class Record(Strict):
     """How it was asked."""
     evaluation: Evaluation
     """How its answers were found."""
+    earlier: tuple[EarlierStage, ...] = ()
+    """What it was trained on in the stages before."""
+
+    @property
+    def before(self) -> list[Record]:
+        """The same of each stage before, as if that had been the last."""
+        return [self.model_copy(update={**dict(stage), "earlier": ()}) for stage in self.earlier]
 
     @property
     def made_for(self) -> tuple[DomainChoice, ...]:
@@ -60,6 +75,10 @@ def record_of(spec: SearchSpec, size: str) -> Record:
         seed=spec.search.seed,
         prompt=spec.prompt,
         evaluation=spec.evaluation,
+        earlier=tuple(
+            EarlierStage(domain=before.domain, domains=before.domains, splits=before.splits)
+            for before in spec.stages[:-1]
+        ),
     )
 
 
