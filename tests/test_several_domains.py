@@ -132,7 +132,9 @@ def test_a_run_over_two_domains(toy_spec: Path, toy_host: Host, tmp_path: Path) 
     assert list(summary["sizes"][0]["confirm"]["domains"]) == ["toy", "other"]
     assert f"on 60 confirm items of {tested.worst}" in summary["sentence"]
     assert audit(tmp_path / "run") == ([], 1)
-    assert (tmp_path / "run" / "students" / "small" / "config.json").exists()
+    card = (tmp_path / "run" / "students" / "small" / "README.md").read_text(encoding="utf8")
+    assert "| student on other |" in card
+    assert "below the teacher's on each domain" in card
 
 
 def test_a_spec_with_several_domains_is_written_and_read_back(

@@ -62,7 +62,7 @@ def model_card(card: Card) -> str:
     claim = (
         f"at least {match['retain']:g} of the teacher's {match['metric']}"
         if match.get("retain")
-        else f"a {match['metric']} less than {match['margin']:g} below the teacher's"
+        else f"{match['metric']} less than {match['margin']:g} below the teacher's"
     )
     who = "students of its recipe" if confirm["seeds"] > 1 else "this student"
     whole = teacher["parameters"]
@@ -81,8 +81,8 @@ from {teacher["name"]}{counted}. {_lineage(card)}{_verdict(size)}
 |---|---:|---:|
 | {who} | {confirm["score"]:.4f} | {confirm["n"]} |
 | teacher | {teacher["confirm"]["score"]:.4f} | {teacher["confirm"]["n"]} |
-
-The claim tested was {claim}, on items that neither training nor selection saw. Difference \
+{_by_domain(confirm)}
+The claim tested was {claim}{" on each domain" if confirm.get("domains") else ""}, on items that neither training nor selection saw. Difference \
 {confirm["difference"]:+.4f}, one-sided bounds {confirm["lower_bound"]:+.4f} and \
 {confirm["upper_bound"]:+.4f}, simultaneous over the tested sizes at \
 {100 * match["confidence"]:g} %.{_shortcut(card)}
@@ -113,6 +113,15 @@ def _lineage(card: Card) -> str:
     if before := [f"`{stage.domain.name}`" for stage in card.spec.stages[:-1]]:
         told += f"It learned {', then '.join(before)} before. "
     return told
+
+
+def _by_domain(confirm: Mapping[str, Any]) -> str:
+    """Return the rows of each of several domains; those above are then over all items."""
+    return "".join(
+        f"| {who} on {label} | {test[score]:.4f} | {test['items']} |\n"
+        for label, test in confirm.get("domains", {}).items()
+        for who, score in (("student", "student_score"), ("teacher", "teacher_score"))
+    )
 
 
 def _verdict(size: Mapping[str, Any]) -> str:
