@@ -49,6 +49,9 @@ def _lines(loaded: Loaded) -> Iterator[tuple[str, str]]:
     """Say what the spec asks for, a label and a line each."""
     spec, parts, _ = loaded
     stage, search, claim = spec.stage, spec.search, spec.match
+    for place, before in enumerate(spec.stages[:-1]):
+        options = _listed(before.domain.options)
+        yield f"stage {place}", f"{before.domain.name}{options}, {', '.join(before.losses)}"
     options = _listed(stage.domain.options)
     yield "domain", f"{parts.domain.name} version {parts.domain.version}{options}"
     yield "splits", ", ".join(f"{name} {size}" for name, size in stage.splits)
@@ -59,7 +62,7 @@ def _lines(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "ladder", f"{spec.ladder.kind}{_listed(spec.ladder.rest)}"
     for name, term in stage.losses.items():
         yield "loss", f"{name}{_listed(term.written)}"
-    for path, space in stage.spaces.items():
+    for path, space in spec.spaces.items():
         yield "searched", f"{path}{_listed(space.model_dump())}"
     configurations = f"{search.configurations_per_size} a size and its baseline"
     yield "search", f"{search.strategy}, {configurations}, seed {search.seed}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,7 +11,6 @@ from kdsearch.spec.models import SearchSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from kdsearch.plugin.host import Host
 
@@ -23,6 +23,12 @@ def test_validate_says_what_the_spec_asks_for(kd: Kd, toy_spec: Path, toy_plugin
     assert ended.stderr == ""
     for words in ("is a valid spec", "domain    toy version 1", "learning_rate: loguniform 0.0001"):
         assert words in ended.stdout
+
+
+def test_validate_lists_the_stages(kd: Kd) -> None:
+    ended = kd("validate", Path(__file__).parents[2] / "specs" / "two-stages.yaml")
+    assert "stage 0   arithmetic: seed 1, answer_ce\n" in ended.stdout
+    assert "searched  stages.1.losses.soft_labels.temperature: grid 1, 2\n" in ended.stdout
 
 
 def test_validate_prints_the_resolved_spec(
