@@ -64,6 +64,7 @@ def model_card(card: Card) -> str:
         if match.get("retain")
         else f"{match['metric']} less than {match['margin']:g} below the teacher's"
     )
+    claim += " on each domain" if confirm.get("domains") else ""
     who = "students of its recipe" if confirm["seeds"] > 1 else "this student"
     whole = teacher["parameters"]
     counted = "" if whole is None else f" ({whole:,} parameters)"
@@ -82,7 +83,7 @@ from {teacher["name"]}{counted}. {_lineage(card)}{_verdict(size)}
 | {who} | {confirm["score"]:.4f} | {confirm["n"]} |
 | teacher | {teacher["confirm"]["score"]:.4f} | {teacher["confirm"]["n"]} |
 {_by_domain(confirm)}
-The claim tested was {claim}{" on each domain" if confirm.get("domains") else ""}, on items that neither training nor selection saw. Difference \
+The claim tested was {claim}, on items that neither training nor selection saw. Difference \
 {confirm["difference"]:+.4f}, one-sided bounds {confirm["lower_bound"]:+.4f} and \
 {confirm["upper_bound"]:+.4f}, simultaneous over the tested sizes at \
 {100 * match["confidence"]:g} %.{_shortcut(card)}
