@@ -2,20 +2,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kdsearch.errors import DataError, KdsearchError, ModelError, PluginError, SpecError
 from kdsearch.facts import BYTE_VOCABULARY
 from kdsearch.plan import Plan, make_plan
+from kdsearch.plan.paths import absolute_paths
 from kdsearch.plugin import Size
 from kdsearch.plugin.host import Host
-from kdsearch.spec.loading import load_spec
+from kdsearch.spec.loading import load_spec, resolve_parts
 from kdsearch.splits import divide
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LONGEST = 16 + 4
 """Tokens of the toy's longest prompt and answer."""
@@ -338,3 +337,11 @@ def test_a_warm_up_without_end_is_refused(plan: Planner, where: str) -> None:
     with pytest.raises(SpecError, match="warm-up of 20 steps does not end") as caught:
         plan(f"{where}.warmup=20")
     assert caught.value.where == f"{where}.warmup"
+
+
+def test_deepspeed_files_are_found_from_anywhere(toy_spec: Path, toy_host: Host) -> None:
+    named = ["train.deepspeed=zero.json", "teachers.0.fine_tune.deepspeed=zero.json"]
+    spec = load_spec(toy_spec, toy_host, named)
+    stage: Any = absolute_paths(spec, resolve_parts(spec, toy_host)).stage
+    places = {stage.train.deepspeed, stage.teachers[0].fine_tune.deepspeed}
+    assert places == {str(Path("zero.json").absolute())}

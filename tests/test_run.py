@@ -17,18 +17,15 @@ from kdsearch.distill.training import train
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmTested, TrialFinished, TrialProgress
 from kdsearch.local import run_locally
-from kdsearch.plan.paths import absolute_paths
-from kdsearch.plugin import Example
-from kdsearch.plugin.host import Host
 from kdsearch.run import resume, run
-from kdsearch.search.guesses import guesses_of
 from kdsearch.search.journal import read
-from kdsearch.spec.loading import load_spec, resolve_parts
+from kdsearch.spec.loading import load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kdsearch.events import Record
+    from kdsearch.plugin.host import Host
 
 SHORT = (
     "domain.name=overlapping",
@@ -183,13 +180,6 @@ def trial_hash(folder: Path, trial: str) -> str:
     return str(metrics["settings_hash"])
 
 
-def test_a_teacher_is_compared_with_guessing_on_one_item_of_each_unit() -> None:
-    dev = [Example(str(at), "?", at % 2, choices=("a", "b"), unit=f"u{at // 2}") for at in range(6)]
-    guesses = guesses_of(dev[:1], dev)
-    assert guesses.items == [0, 2, 4]
-    assert (guesses.majority_right, guesses.choices) == ([1.0] * 3, [2] * 3)
-
-
 def test_a_second_run_is_told_of_the_first(
     search: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -225,14 +215,6 @@ def test_confirm_is_answered_only_once_it_is_opened(
     opened = [name for name, _ in answered].index("confirm_opened")
     assert not any(there for _, there in answered[: opened + 1])
     assert answered[-1] == ("run_finished", True)
-
-
-def test_deepspeed_files_are_found_from_anywhere(toy_spec: Path, toy_host: Host) -> None:
-    named = ["train.deepspeed=zero.json", "teachers.0.fine_tune.deepspeed=zero.json"]
-    spec = load_spec(toy_spec, toy_host, named)
-    stage: Any = absolute_paths(spec, resolve_parts(spec, toy_host)).stage
-    places = {stage.train.deepspeed, stage.teachers[0].fine_tune.deepspeed}
-    assert places == {str(Path("zero.json").absolute())}
 
 
 def test_a_trial_has_its_seed_and_its_threads(
@@ -359,60 +341,6 @@ def test_every_size_that_confirm_tested_is_exported(
     [size] = summary["sizes"]
     assert (size["verdict"], summary["selected"]) == ("undecided", None)
     assert (tmp_path / "run" / "students" / "small" / "config.json").exists()
-
-
-def test_the_majority_is_that_of_train() -> None:
-    def answering(*answers: int) -> list[Example]:
-        return [Example(str(at), "?", it, choices=("a", "b")) for at, it in enumerate(answers)]
-
-    assert guesses_of(answering(0, 0, 1), answering(1, 1, 0)).majority_right == [0.0, 0.0, 1.0]
-
-
-FILED = """
-from pathlib import Path
-from toy_domain import *
-
-class FiledOptions(Options):
-    path: Path
-
-class Filed(Toy):
-    name, Options = "filed", FiledOptions
-
-    def load(self, options):
-        for line in options.path.read_text().splitlines():
-            yield Example(line, f"{line} =", line[-1])
-
-@hookimpl
-def kdsearch_domains():
-    return [Filed()]
-"""
-
-
-def test_a_run_resumes_anywhere_and_under_its_own_spec_and_data_alone(
-    tmp_path: Path, toy_spec: Path, toy_plugin: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(toy_plugin.parent)
-    plugin, data, folder = (tmp_path / name for name in ("filed.py", "data.txt", "run"))
-    plugin.write_text(FILED)
-    data.write_text("\n".join(map(str, range(300))))
-    monkeypatch.chdir(tmp_path)
-    host = Host([Path("filed.py")])
-    domain = "domain={name: filed, options: {path: data.txt}}"
-    match = "match={metric: accuracy, margin: 0.9}"
-    spec = load_spec(toy_spec, host, [*SHORT, domain, match])
-    summary = run(spec, host, folder, run_locally, force=True)
-    monkeypatch.chdir("/")
-    data.write_text(data.read_text() + "\n300")
-    assert resume(folder, run_locally) == summary  # it is finished
-    (folder / "summary.json").unlink()
-    with pytest.raises(RunError, match="data have changed since the run began: train"):
-        resume(folder, run_locally)
-    data.write_text(data.read_text().removesuffix("\n300"))
-    assert resume(folder, run_locally) == summary
-    written = (folder / "spec.yaml").read_text()
-    (folder / "spec.yaml").write_text(written.replace("max_steps: 3", "max_steps: 4"))
-    with pytest.raises(RunError, match=r"spec has changed .*train.max_steps: 3 → 4"):
-        resume(folder, run_locally)
 
 
 def test_a_store_that_is_damaged_on_the_way_is_repaired_and_said(

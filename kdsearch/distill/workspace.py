@@ -14,14 +14,7 @@ from kdsearch.distill.students import domain_tokenizer, load_tokenizer
 from kdsearch.distill.views import Taught, view_columns
 from kdsearch.errors import PluginError
 from kdsearch.facts import ModelFacts, facts_of_config
-from kdsearch.plugin import (
-    Preparation,
-    PreparedLadder,
-    Signal,
-    SignalRequest,
-    Size,
-    Student,
-)
+from kdsearch.plugin import Preparation, PreparedLadder, Signal, SignalRequest, Size, Student
 from kdsearch.plugin.host import Host
 from kdsearch.sizes import texts_of
 from kdsearch.spec.loading import load_spec, resolve_parts
@@ -242,15 +235,11 @@ class Workspace:
         key = (name, taught)
         if key not in self._rows:
             teacher = self.staff[name]
-            self._rows[key] = encode(
+            self._rows[key] = self._encoded(
                 self.assigned.train,
-                self.parts.domain,
-                self.parts.options,
                 load_tokenizer(teacher.folder),
-                self.spec.prompt,
-                causal=not teacher.facts.encoder_decoder,
-                taught=self.taught if taught else None,
-                evaluation=self.spec.evaluation,
+                self.taught if taught else None,
+                not teacher.facts.encoder_decoder,
             )
         return self._rows[key]
 
@@ -261,16 +250,19 @@ class Workspace:
         taught: Mapping[str, Prediction] | None = None,
     ) -> Rows:
         """Return any examples as a model reads them; see `encode`."""
-        return encode(
-            examples,
-            self.parts.domain,
-            self.parts.options,
-            reader.tokenizer,
-            self.spec.prompt,
-            causal=not reader.model.config.is_encoder_decoder,
-            taught=taught,
-            evaluation=self.spec.evaluation,
-        )
+        causal = not reader.model.config.is_encoder_decoder
+        return self._encoded(examples, reader.tokenizer, taught, causal)
+
+    def _encoded(
+        self,
+        examples: Sequence[Example],
+        tokenizer: Any,
+        taught: Mapping[str, Prediction] | None,
+        causal: bool,
+    ) -> Rows:
+        asked = self.parts.domain, self.parts.options, tokenizer, self.spec.prompt
+        scoring = self.spec.evaluation
+        return encode(examples, *asked, causal=causal, taught=taught, evaluation=scoring)
 
     def read_all(self, reader: Student) -> dict[str, int]:
         """Encode every split, so that what a model cannot read is told before it is trained.

@@ -82,7 +82,8 @@ class DomainContract:
     def test_the_engine_takes_its_examples(self, tmp_path: Path) -> None:
         """Ids differ, and answers are among the options."""
         examples = self.loaded(tmp_path).examples
-        divide(examples, Splits(dev=1, confirm=1), 0, domain=self.domain.name)
+        divided = divide(examples, Splits(dev=1, confirm=1), 0, domain=self.domain.name)
+        assert all(divided.splits), "a split of the examples is empty"
 
     def test_prompts_offer_the_target(self, tmp_path: Path) -> None:
         """What is scored are the example's options in their order, the target one of them."""

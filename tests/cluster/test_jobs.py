@@ -133,7 +133,7 @@ def test_ray_listens_to_this_machine_alone(local_ray: Any) -> None:
 
 
 def test_an_interrupt_goes_through(work_off: Callable[..., Desk]) -> None:
-    """Keep it the last of this session, which alone ends the workers that it leaves."""
+    """Keep it the last test of Ray in this file: what it leaves at work ends with Ray alone."""
 
     def interrupted(job: str, progress: Any) -> None:
         raise KeyboardInterrupt

@@ -16,15 +16,13 @@ from kdsearch.distill.data import Collator
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
 from kdsearch.distill.memory import NoMemoryError
 from kdsearch.distill.module import DistillationModel, Term
-from kdsearch.distill.sampling import GroupSampler, LengthSampler
 from kdsearch.distill.sources import CachedSignals
 from kdsearch.distill.trainer import DistillationTrainer, NonFiniteLossError
-from kdsearch.distill.training import _order, choose_precision, train
-from kdsearch.errors import SpecError
+from kdsearch.distill.training import train
 from kdsearch.plugin import LayerSignal, LossInputs, Shapes, Signal, SignalRequest
 from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig
 from kdsearch.search.budget import held_out, steps_of
-from kdsearch.spec.training import Precision, Training
+from kdsearch.spec.training import Training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,18 +183,6 @@ def test_every_training_value_changes_the_student(
         "checkpoints",  # change nothing: see their own tests
         "deepspeed",  # is not installed here
     }
-
-
-def test_rows_are_ordered_as_asked_for(rows: Any) -> None:
-    def order(**asked: Any) -> Any:
-        groups = [example.group for example in rows.examples]
-        return _order(Training(**asked), rows.table(), groups, 0)
-
-    assert order() is None
-    assert isinstance(order(balance="group"), GroupSampler)
-    by_length = order(group_by_length=True, batch_size=4, gradient_accumulation=3)
-    assert isinstance(by_length, LengthSampler)
-    assert by_length.window == 12
 
 
 def test_a_checkpoint_restores_student_and_heads(tiny: Any, tmp_path: Path) -> None:
@@ -400,17 +386,6 @@ def test_what_is_not_finite_is_named_before_a_weight_takes_it_in(
     with pytest.raises(NonFiniteLossError, match=message):
         fit(model, rows, store, tmp_path, max_steps=9, report_steps=range(0))
     assert all(weights.isfinite().all() for weights in model.parameters())
-
-
-@pytest.mark.parametrize(("kind", "fix"), [("tiny", "use bf16"), ("tiny_causal", "use auto")])
-def test_half_precision_is_refused_for_t5_and_without_a_gpu(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, kind: str, fix: str
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    model = DistillationModel(request.getfixturevalue(kind)(8).model, {})
-    with pytest.raises(SpecError, match=fix) as caught:
-        choose_precision(Precision.FP16, model)
-    assert caught.value.where == "train.precision"
 
 
 def test_a_deepspeed_file_reaches_the_trainer_in_a_group_of_one(

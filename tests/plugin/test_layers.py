@@ -46,7 +46,7 @@ def test_every_pair_is_in_range(rule: Any, student: int, teacher: int) -> None:
 
 def test_layers_and_stacks_that_are_not_there_are_refused() -> None:
     with pytest.raises(SpecError, match=r"\[1, 9\] is out of range: .* teacher's 0 to 4"):
-        layer_pairs([[1, 9]], 2, 4)  # type: ignore[arg-type]
+        layer_pairs([[1, 9]], 2, 4)  # type: ignore[arg-type]  # wrong on purpose
     measures = ScratchSize(d_model=8, d_ff=8, layers=4, heads=2)
     t5 = facts_of_config(scratch_model_config("t5", measures, 11), head_tied=True)
     request = HiddenMseConfig(layers="uniform", stack="encoder").request(t5, 2)

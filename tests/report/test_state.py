@@ -48,7 +48,7 @@ def test_a_resumed_run_counts_neither_the_pause_nor_the_killed_trials(
 ) -> None:
     begun = until(records, TrialStarted, 3)
     last = begun[-1].time
-    again = RunStarted(run="r", plan=begun[0].event.plan, resumed=True)  # type: ignore[attr-defined]
+    again = RunStarted(run="r", plan=begun[0].event.plan, resumed=True)  # type: ignore[attr-defined]  # a RunStarted
     state = after([*begun, Record(len(begun), last + 3600.0, again)])
     assert state.elapsed(last + 3601.0) == pytest.approx(last - begun[0].time + 1.0)
     assert [trial.status for trial in state.trials.values()] == [TrialStatus.FINISHED]

@@ -44,10 +44,10 @@ Script = dict[tuple[str, int | None], float | None]
 def ending(job: Train, difference: float | None) -> Event:
     place = {"size": job.size, "trial": job.trial, "index": job.index, "seed": job.seed}
     if difference is None:
-        return TrialFailed(**place, error="ValueError: broken")  # type: ignore[arg-type]
+        return TrialFailed(**place, error="ValueError: broken")  # type: ignore[arg-type]  # plain keyword values
     only = 40 + round(difference * ITEMS), 40
     return TrialFinished(
-        **place,  # type: ignore[arg-type]
+        **place,  # type: ignore[arg-type]  # plain keyword values
         config={},
         score=TEACHER + difference,
         student_only=only[0] if only[0] >= 0 else 0,

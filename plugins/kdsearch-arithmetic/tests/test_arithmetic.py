@@ -39,15 +39,15 @@ def test_at_least_eight_wordings_an_operation() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES[::97], ids=lambda example: example.id)
 def test_answers_are_right_and_operands_are_told(example: object) -> None:
-    operation, a, b, _ = example.id.split("-")  # type: ignore[attr-defined]
+    operation, a, b, _ = example.id.split("-")  # type: ignore[attr-defined]  # an Example
     results = {
         "+": int(a) + int(b),
         "-": int(a) - int(b),
         "*": int(a) * int(b),
         "//": int(a) // int(b),
     }
-    assert int(example.answer) == results[SIGNS[operation]]  # type: ignore[attr-defined]
-    assert sorted(re.findall(r"\d+", example.question)) == sorted([a, b])  # type: ignore[attr-defined]
+    assert int(example.answer) == results[SIGNS[operation]]  # type: ignore[attr-defined]  # an Example
+    assert sorted(re.findall(r"\d+", example.question)) == sorted([a, b])  # type: ignore[attr-defined]  # an Example
 
 
 def test_a_seed_changes_the_telling_and_not_the_triples() -> None:

@@ -183,7 +183,7 @@ def test_commonsense_qa_reads_the_official_form(tmp_path: Path) -> None:
 
 
 def test_commonsense_qa_reads_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: dict[str, Any] = KEEPING["question"]  # type: ignore[assignment]
+    asked: dict[str, Any] = KEEPING["question"]  # type: ignore[assignment]  # a mapping
     lists = {key: [choice[key] for choice in asked["choices"]] for key in ("label", "text")}
     row = {"question": asked["stem"], "choices": lists, "answerKey": "C"}
     fake_hub(monkeypatch, {"validation": [row]})
@@ -334,6 +334,6 @@ class TestCommonsenseQa(DomainContract):
     domain = CommonsenseQa()
 
     def options(self, folder: Path) -> ChoiceOptions:
-        asked: dict[str, Any] = KEEPING["question"]  # type: ignore[assignment]
+        asked: dict[str, Any] = KEEPING["question"]  # type: ignore[assignment]  # a mapping
         rows = [KEEPING | {"question": asked | {"stem": f"Where is {n}?"}} for n in range(3)]
         return ChoiceOptions(path=write(folder / "train.jsonl", *rows), answer_format="integer")

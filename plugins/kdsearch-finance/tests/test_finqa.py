@@ -56,7 +56,7 @@ def test_reads_the_official_form(tmp_path: Path) -> None:
 
 def test_the_gold_facts_alone_stand_for_the_page(tmp_path: Path) -> None:
     (example,) = load(write(tmp_path / "dev.json", PAGE), context="gold")
-    assert example.question.splitlines()[1:] == list(ASKED["gold_inds"].values())  # type: ignore[attr-defined]
+    assert example.question.splitlines()[1:] == list(ASKED["gold_inds"].values())  # type: ignore[attr-defined]  # a mapping
 
 
 def test_reads_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,7 +134,7 @@ def test_files_of_a_folder_are_splits_and_train_loses_what_others_ask(tmp_path: 
     ],
 )
 def test_a_column_tells_the_split(tmp_path: Path, starts: Any, splits: list[str | None]) -> None:
-    columns = CHOICE["columns"] | {"split": "year"}  # type: ignore[operator]
+    columns = CHOICE["columns"] | {"split": "year"}  # type: ignore[operator]  # a mapping
     file = write(tmp_path / "a.jsonl", FERRIES)
     found = load(file, CHOICE, columns=columns, split_from=starts)
     assert [each.split for each in found] == splits
@@ -184,7 +184,7 @@ BAD = [
 def test_a_bad_row_of_many_names_its_line_or_is_skipped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, change: dict[str, Any], message: str
 ) -> None:
-    columns = CHOICE["columns"] | {"id": "n"}  # type: ignore[operator]
+    columns = CHOICE["columns"] | {"id": "n"}  # type: ignore[operator]  # a mapping
     rows = [FERRIES[0] | {"q": f"Number {n}?", "n": str(n)} for n in range(200)]
     file = write(tmp_path / "a.jsonl", [*rows[:150], rows[150] | change, *rows[151:]])
     with pytest.raises(DataError, match=message) as caught:
