@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,12 @@ from kdsearch.errors import SpecError
 from kdsearch.events import ConfirmTested, TeacherReady, TrialFinished
 from kdsearch.local import run_locally
 from kdsearch.plan import make_plan
-from kdsearch.plugin import Answer, Example
-from kdsearch.plugin.union import Member, Union, UnionOptions
+from kdsearch.plugin import Answer, Example, Prediction
+from kdsearch.plugin.union import Member, Union, UnionOptions, labelled
 from kdsearch.run import run
 from kdsearch.search.confirm import Scores, judge_on_confirm, judge_on_domains
 from kdsearch.search.evidence import Answers, weigh
+from kdsearch.search.intervals import aggregate_intervals
 from kdsearch.search.journal import read
 from kdsearch.search.rules import Rules, Verdict
 from kdsearch.search.several import figures_by_domain, places_by_domain
@@ -187,3 +189,16 @@ def test_a_union_asks_and_judges_by_its_members(toy_host: Host) -> None:
     assert union.format(example, None) == toy.format(Example("1+1", "1 + 1 =", "2"), None)
     assert union.tokenizer is None
     assert union.aggregates == ("a:macro_f1", "b:macro_f1")
+
+
+def test_figures_of_each_domain_have_the_intervals_of_its_own_items(toy_host: Host) -> None:
+    toy = toy_host.domain("toy")
+    union = Union((Member("a", toy, toy.Options()), Member("b", toy, toy.Options())))
+    alone = [Example(f"{n}+1", f"{n} + 1 =", str(n + 1)) for n in range(9)]
+    said = [Prediction(example.id, "1" if n % 2 else "2") for n, example in enumerate(alone)]
+    single = labelled(Example("8+8", "8 + 8 =", "16"), "b")  # most resamples of all would miss it
+    whole = [*(labelled(example, "a") for example in alone), single]
+    answers = [*(replace(each, id=f"a:{each.id}") for each in said), Prediction("b:8+8", "16")]
+    found = aggregate_intervals(union, answers, whole, 0.95)
+    assert found["a:macro_f1"] == aggregate_intervals(toy, said, alone, 0.95)["macro_f1"]
+    assert set(found) == {"a:macro_f1", "b:macro_f1"}

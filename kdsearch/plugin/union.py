@@ -133,19 +133,31 @@ class Union:
         member = self.by_label[label_of(example.id)]
         return member.domain.format(_plain(example, member.label), member.options)
 
-    def score(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> Scores:
-        """Judge each prediction by its own domain."""
+    def places(self, examples: Sequence[Example]) -> dict[str, list[int]]:
+        """Return where each member's examples stand, by its label."""
         places: dict[str, list[int]] = {}
         for place, example in enumerate(examples):
             places.setdefault(label_of(example.id), []).append(place)
+        return places
+
+    def own(
+        self,
+        label: str,
+        places: Sequence[int],
+        predictions: Sequence[Prediction],
+        examples: Sequence[Example],
+    ) -> tuple[list[Prediction], list[Example]]:
+        """Return a member's predictions and examples as it knows them itself."""
+        named = ((predictions[place], unlabelled(examples[place].id)) for place in places)
+        plain = [_plain(examples[place], label) for place in places]
+        return [replace(prediction, id=name) for prediction, name in named], plain
+
+    def score(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> Scores:
+        """Judge each prediction by its own domain."""
         items = {metric: [math.nan] * len(examples) for metric in self.metrics}
         aggregates: dict[str, float] = {}
-        for label, own in places.items():
-            domain = self.by_label[label].domain
-            scores = domain.score(
-                [replace(predictions[place], id=unlabelled(examples[place].id)) for place in own],
-                [_plain(examples[place], label) for place in own],
-            )
+        for label, own in self.places(examples).items():
+            scores = self.by_label[label].domain.score(*self.own(label, own, predictions, examples))
             aggregates |= {f"{label}:{name}": value for name, value in scores.aggregates.items()}
             for metric, values in items.items():
                 for place, value in zip(own, scores.per_item[metric], strict=True):

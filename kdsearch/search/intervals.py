@@ -6,6 +6,7 @@ import math
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
+from kdsearch.plugin.union import Union
 from kdsearch.search.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -100,7 +101,14 @@ def aggregate_intervals(
         confidence: Share of such intervals that hold the true figure.
         units: What each item belongs to; None where every item stands alone.
     """
-    found = {}
+    found: dict[str, Interval] = {}
+    if isinstance(domain, Union):  # each over its own items, whatever the others' are
+        for label, places in domain.places(examples).items():
+            own = domain.own(label, places, predictions, examples)
+            among = None if units is None else [units[place] for place in places]
+            each = aggregate_intervals(domain.by_label[label].domain, *own, confidence, among)
+            found |= {f"{label}:{name}": interval for name, interval in each.items()}
+        return found
     for name in domain.aggregates:
 
         def figure(places: Sequence[int], name: str = name) -> float:
