@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ModelError, RunError, did_you_mean
 from kdsearch.questions import chance_of
-from kdsearch.search.intervals import Interval, aggregate_intervals, mean_interval
 from kdsearch.spec.models import Evaluation, PromptFormat
 from kdsearch.spec.record import Record, read_record
+from kdsearch.stats.intervals import Interval, aggregate_intervals, mean_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

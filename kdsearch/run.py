@@ -17,7 +17,6 @@ from kdsearch.plan import Plan, make_plan
 from kdsearch.plan.paths import absolute_paths
 from kdsearch.plan.records import measures_of, source_fingerprints
 from kdsearch.plugin.host import Host
-from kdsearch.search.chance import Guesses
 from kdsearch.search.director import Director, Sink
 from kdsearch.search.guesses import guesses_of
 from kdsearch.search.journal import Journal
@@ -35,11 +34,12 @@ from kdsearch.splits import (
     units_of,
 )
 from kdsearch.stages import earlier_train
+from kdsearch.stats.chance import Guesses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from kdsearch.search.chance import Guesses
+    from kdsearch.stats.chance import Guesses
 
 
 RECORDED = ("torch", "transformers", "datasets", "ray", "pluggy", "pydantic", "numpy")

@@ -19,12 +19,12 @@ from kdsearch.plugin.union import Member, Union, UnionOptions, labelled
 from kdsearch.run import run
 from kdsearch.search.confirm import Scores, judge_on_confirm, judge_on_domains
 from kdsearch.search.evidence import Answers, weigh
-from kdsearch.search.intervals import aggregate_intervals
 from kdsearch.search.journal import read
 from kdsearch.search.rules import Rules, Verdict
 from kdsearch.search.several import figures_by_domain, places_by_domain
 from kdsearch.spec.loading import load_spec, write_spec
 from kdsearch.splits import load
+from kdsearch.stats.intervals import aggregate_intervals
 
 if TYPE_CHECKING:
     from pathlib import Path

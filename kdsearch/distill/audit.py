@@ -15,7 +15,6 @@ from kdsearch.distill.evaluate import Answers, answer, read_answers
 from kdsearch.plugin import Answer, Example
 from kdsearch.plugin.union import Union, label_of
 from kdsearch.plugin.views import WITHOUT_ORDER, permuted
-from kdsearch.search.intervals import aggregate_intervals
 from kdsearch.search.mistakes import Answered, contrast, telling
 from kdsearch.search.rules import Rules
 from kdsearch.search.shortcuts import (
@@ -27,6 +26,7 @@ from kdsearch.search.shortcuts import (
     permuted_figures,
 )
 from kdsearch.splits import independent, units_of
+from kdsearch.stats.intervals import aggregate_intervals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,9 +16,9 @@ from kdsearch.plan.teachers import name_of
 from kdsearch.search.cost import training_flops
 from kdsearch.search.expectation import Expectation, expect
 from kdsearch.search.policy import Rules, SizeCost
-from kdsearch.search.power import DISAGREEMENTS, smallest_supported_margin
 from kdsearch.search.tpe import STARTUP
 from kdsearch.spec.space import Configuration, Sampler
+from kdsearch.stats.power import DISAGREEMENTS, smallest_supported_margin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

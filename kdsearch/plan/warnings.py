@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kdsearch.assistants import foreknowledge
 from kdsearch.search.ledger import reuse_warning
-from kdsearch.search.power import DISAGREEMENTS
+from kdsearch.stats.power import DISAGREEMENTS
 
 if TYPE_CHECKING:
     from kdsearch.plan.plan import Plan

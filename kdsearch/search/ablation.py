@@ -18,9 +18,9 @@ from kdsearch.events import (
     TrialStarted,
     TrialStopped,
 )
-from kdsearch.search.graded import SMALLEST_SEEDS, paired_t_test, recipe_test, unit_means
 from kdsearch.search.rules import FINISHED, WAIT, Idle, Train, trial_id
-from kdsearch.search.statistics import PairedTest, tango_test
+from kdsearch.stats.graded import SMALLEST_SEEDS, paired_t_test, recipe_test, unit_means
+from kdsearch.stats.paired import PairedTest, tango_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.events import ConfirmTested
-from kdsearch.search.graded import paired_t_test, recipe_test, unit_means
 from kdsearch.search.rules import Verdict
-from kdsearch.search.statistics import PairedTest, retain_test, tango_test
+from kdsearch.stats.graded import paired_t_test, recipe_test, unit_means
+from kdsearch.stats.paired import PairedTest, retain_test, tango_test
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence

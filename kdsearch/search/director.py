@@ -27,10 +27,10 @@ from kdsearch.events import (
 from kdsearch.search.ablation import Ablations, Comparison, without_term
 from kdsearch.search.agreement import more_ablations, plan_changes
 from kdsearch.search.answers import read_item_scores
-from kdsearch.search.chance import Guesses, judge_teacher
 from kdsearch.search.policy import Confirm, Idle, Policy, Train, recipe_event
 from kdsearch.search.several import places_by_domain
 from kdsearch.search.tpe import Tried
+from kdsearch.stats.chance import Guesses, judge_teacher
 
 if TYPE_CHECKING:
     from pathlib import Path

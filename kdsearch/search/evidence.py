@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdsearch.search.distributions import normal_quantile
-from kdsearch.search.graded import Spread, t_test_of
-from kdsearch.search.statistics import score_statistic, tango_statistic
+from kdsearch.stats.distributions import normal_quantile
+from kdsearch.stats.graded import Spread, t_test_of
+from kdsearch.stats.paired import score_statistic, tango_statistic
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

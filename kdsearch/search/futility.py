@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdsearch.search.distributions import normal_tail, t_tail
 from kdsearch.search.evidence import Evidence, expected_at_the_bar, weigh_progress
+from kdsearch.stats.distributions import normal_tail, t_tail
 
 if TYPE_CHECKING:
     from kdsearch.events import TrialProgress
-    from kdsearch.search.graded import Spread
     from kdsearch.search.rules import Rules
+    from kdsearch.stats.graded import Spread
 
 LEAST_CHANCE = 0.05
 """Below it a trial is stopped."""

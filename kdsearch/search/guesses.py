@@ -6,8 +6,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from kdsearch.plugin.union import label_of
-from kdsearch.search.chance import Guesses
 from kdsearch.splits import independent
+from kdsearch.stats.chance import Guesses
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

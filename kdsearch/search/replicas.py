@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kdsearch.events import TrialFinished, TrialStopped
-from kdsearch.search.graded import SMALLEST_SEEDS
 from kdsearch.search.rules import trial_id
+from kdsearch.stats.graded import SMALLEST_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from kdsearch.search.futility import LEAST_ENDED
 from kdsearch.search.order import Visit, next_size, upward
 from kdsearch.search.scaling import NOISE
-from kdsearch.search.statistics import alpha_shares
 from kdsearch.spec.models import Strategy
+from kdsearch.stats.paired import alpha_shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

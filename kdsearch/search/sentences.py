@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdsearch.search.power import items_to_decide, variance_of
 from kdsearch.search.rules import Outcome, Verdict
 from kdsearch.search.scaling import Seen, size_needed
+from kdsearch.stats.power import items_to_decide, variance_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

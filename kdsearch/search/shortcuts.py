@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdsearch.search.chance import mcnemar_p_value
 from kdsearch.search.confirm import Scores, paired_test, verdict_of
 from kdsearch.search.rules import Verdict
-from kdsearch.search.statistics import wilson_interval
+from kdsearch.stats.chance import mcnemar_p_value
+from kdsearch.stats.paired import wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -10,9 +10,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from kdsearch.search.futility import LEAST_CHANCE, LEAST_ENDED, chance_of_more
-from kdsearch.search.graded import Running
 from kdsearch.search.route import Finding
 from kdsearch.search.rules import Verdict
+from kdsearch.stats.graded import Running
 
 if TYPE_CHECKING:
     from kdsearch.search.evidence import Evidence

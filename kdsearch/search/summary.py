@@ -33,10 +33,10 @@ from kdsearch.search.audits import (
 )
 from kdsearch.search.cost import Ledger
 from kdsearch.search.ledger import reuse_warning
-from kdsearch.search.power import smallest_supported_margin
 from kdsearch.search.rules import Outcome, Verdict
 from kdsearch.search.sentences import percent
-from kdsearch.search.statistics import wilson_interval
+from kdsearch.stats.paired import wilson_interval
+from kdsearch.stats.power import smallest_supported_margin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

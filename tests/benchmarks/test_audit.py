@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.audit import audit, by_likelihood
-from kdsearch.search.statistics import retain_test
+from kdsearch.stats.paired import retain_test
 
 RECORDED = Path(__file__).parents[2] / "benchmarks" / "recorded"
 

@@ -13,10 +13,10 @@ from benchmarks.worlds import REPORTS, TEACHER, Counts, Setting, World
 from kdsearch.cluster.searcher import DirectedSearcher
 from kdsearch.cluster.trainable import MESSAGE
 from kdsearch.events import ConfirmOpened, RunStarted, SizeDecided
-from kdsearch.search.chance import Guesses
 from kdsearch.search.cost import Ledger
 from kdsearch.search.director import Director
 from kdsearch.search.journal import Journal
+from kdsearch.stats.chance import Guesses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from kdsearch.search.confirm import Scores, judge_on_confirm, paired_test
-from kdsearch.search.graded import paired_t_test, recipe_test
 from kdsearch.search.rules import Rules
-from kdsearch.search.statistics import retain_test, tango_test
+from kdsearch.stats.graded import paired_t_test, recipe_test
+from kdsearch.stats.paired import retain_test, tango_test
 
 RULES = Rules(margin=0.03, dev_items=10, confirm_items=1000)
 STUDENT = [1.0] * 870 + [0.0] * 30 + [1.0] * 20 + [0.0] * 80

@@ -18,10 +18,10 @@ from kdsearch.events import (
     TrialStarted,
     TrialStopped,
 )
-from kdsearch.search.chance import Guesses
 from kdsearch.search.director import Director
 from kdsearch.search.journal import Journal
 from kdsearch.search.policy import FINISHED, WAIT, Idle, Policy, Rules, SizeCost
+from kdsearch.stats.chance import Guesses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 from statsmodels.stats.proportion import proportion_confint
 
-from kdsearch.search.statistics import (
+from kdsearch.stats.paired import (
     alpha_shares,
     retain_test,
     tango_statistic,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdsearch.search.distributions import normal_quantile, normal_tail
+from kdsearch.stats.distributions import normal_quantile, normal_tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdsearch.search.power import (
+from kdsearch.stats.paired import tango_test
+from kdsearch.stats.power import (
     items_for_margin,
     items_to_decide,
     power_of,
     smallest_supported_margin,
     variance_of,
 )
-from kdsearch.search.statistics import tango_test
 
 
 @pytest.mark.parametrize(

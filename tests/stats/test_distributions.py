@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from kdsearch.search.distributions import (
+from kdsearch.stats.distributions import (
     binomial_tail,
     incomplete_beta,
     normal_quantile,

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from kdsearch.search.distributions import t_quantile, t_tail
-from kdsearch.search.statistics import PairedTest
+from kdsearch.stats.distributions import t_quantile, t_tail
+from kdsearch.stats.paired import PairedTest
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence

@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.plugin.union import Union
-from kdsearch.search.statistics import wilson_interval
+from kdsearch.stats.paired import wilson_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence

@@ -9,8 +9,8 @@ import numpy
 import pytest
 from scipy import stats
 
-from kdsearch.search.intervals import bootstrap_interval, mean_interval
-from kdsearch.search.statistics import wilson_interval
+from kdsearch.stats.intervals import bootstrap_interval, mean_interval
+from kdsearch.stats.paired import wilson_interval
 
 
 def test_right_and_wrong_answers_have_wilsons_interval() -> None:

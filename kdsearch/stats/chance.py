@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdsearch.search.distributions import binomial_tail
+from kdsearch.stats.distributions import binomial_tail
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kdsearch.search.graded import (
+from kdsearch.stats.graded import (
     Running,
     paired_figures,
     paired_t_test,

@@ -8,9 +8,9 @@ from random import Random
 import pytest
 from scipy import stats
 
-from kdsearch.search.distributions import normal_quantile
-from kdsearch.search.graded import paired_t_test
-from kdsearch.search.statistics import retain_test, score_statistic, tango_statistic
+from kdsearch.stats.distributions import normal_quantile
+from kdsearch.stats.graded import paired_t_test
+from kdsearch.stats.paired import retain_test, score_statistic, tango_statistic
 
 ITEMS = (100, 200, 300, 500, 800, 1200, 1600)
 MARGINS = (0.01, 0.02, 0.03, 0.04, 0.05)

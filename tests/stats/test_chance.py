@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from kdsearch.search.chance import chance_test, guessing_p_value, mcnemar_p_value
+from kdsearch.stats.chance import chance_test, guessing_p_value, mcnemar_p_value
 
 
 @given(st.integers(0, 200), st.integers(0, 200))

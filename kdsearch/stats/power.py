@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from kdsearch.search.distributions import normal_quantile, normal_tail
+from kdsearch.stats.distributions import normal_quantile, normal_tail
 
 POWER = 0.8
 """The chance of confirming a student that equals its teacher, unless another is asked for."""

@@ -1,0 +1,1 @@
+"""Paired tests, intervals, power and chance: what figures say, and nothing of searches."""
