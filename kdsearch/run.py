@@ -9,6 +9,7 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 from kdsearch import __version__
 from kdsearch.errors import RunError
@@ -21,6 +22,8 @@ from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.search.director import Director, Sink
 from kdsearch.search.guesses import guesses_of
 from kdsearch.search.journal import Journal
+from kdsearch.search.ledger import ConfirmLedger, item_keys
+from kdsearch.search.openings import RunOpenings
 from kdsearch.search.policy import Policy
 from kdsearch.search.summary import summarise
 from kdsearch.search.tpe import STARTUP, Tried, suggest
@@ -89,6 +92,7 @@ def run(
         )
     spec = absolute_paths(spec, resolve_parts(spec, host))
     search = _Search(spec, host, run_directory)
+    search.ledger.check_writable()
     search.check_prompts()
     search.check_metric()
     try:
@@ -118,7 +122,7 @@ def extend(
     """
     manifest = _manifest(run_directory)
     spec = absolute_paths(spec, resolve_parts(spec, host))
-    search = _Search(spec, host, run_directory)
+    search = _Search(spec, host, run_directory, manifest)
     known = SearchSpec.model_validate(manifest["spec"])
     if faults := _beyond_extension(known, spec) + search.misfits(manifest):
         raise RunError(
@@ -130,7 +134,10 @@ def extend(
     search.check_metric()
     (run_directory / "summary.json").unlink(missing_ok=True)  # the journal says all of it
     return search.carry_out(
-        executor, search.manifest(force=manifest["force"]), sinks=sinks, resumed=True
+        executor,
+        search.manifest(force=manifest["force"], known=manifest),
+        sinks=sinks,
+        resumed=True,
     )
 
 
@@ -198,9 +205,22 @@ def _grew(old: Any, new: Any) -> bool:
 
 
 class _Search:
-    """All that a run knows before its first job."""
+    """All that a run knows before its first job.
 
-    def __init__(self, spec: SearchSpec, host: Host, run_directory: Path) -> None:
+    Args:
+        spec: What to search.
+        host: The plugins.
+        run_directory: There already if `manifest` is given.
+        manifest: What the run recorded when it began.
+    """
+
+    def __init__(
+        self,
+        spec: SearchSpec,
+        host: Host,
+        run_directory: Path,
+        manifest: Mapping[str, Any] | None = None,
+    ) -> None:
         self.spec = spec
         self.host = host
         self.folder = run_directory.absolute()
@@ -208,7 +228,14 @@ class _Search:
         splits, seed = spec.stage.splits, spec.search.seed
         divided = load(self.parts.domain, self.parts.options).divide(splits, seed)
         self.assigned: Assigned = divided.splits
-        self.plan: Plan = make_plan(spec, host, divided, runs=self.folder.parent, but=self.folder)
+        self.ledger = ConfirmLedger()
+        self.plan: Plan = make_plan(
+            spec,
+            host,
+            divided,
+            ledger=None if manifest else self.ledger,
+            available=manifest.get("alpha_available") if manifest else None,
+        )
         self.units = units_of(self.assigned.dev) | units_of(self.assigned.confirm)
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields
@@ -224,8 +251,13 @@ class _Search:
             sources = source_fingerprints(stage)
             self.fingerprints |= {f"{prefix}{name}": found for name, found in sources.items()}
 
-    def manifest(self, *, force: bool) -> dict[str, Any]:
-        """Return what a run records of itself besides its events."""
+    def manifest(self, *, force: bool, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Return what a run records of itself besides its events.
+
+        Args:
+            force: Whether the search goes on where it would end.
+            known: What it recorded before; its id stays.
+        """
         sources = {
             offer.source
             for offers in (self.host.domains, self.host.losses, self.host.ladders)
@@ -234,6 +266,8 @@ class _Search:
         versions = {name: metadata.version(name) for name in RECORDED}
         return {
             "kdsearch": __version__,
+            "id": (known or {}).get("id") or uuid4().hex,
+            "alpha_available": self.plan.available,
             "python": platform.python_version(),
             "versions": versions,
             "plugins": sorted(str(source) for source in sources),
@@ -295,10 +329,12 @@ class _Search:
         """Run the jobs, export what confirm tested, and write the summary."""
         with Journal(self.folder / "journal.jsonl") as journal:
             self._write(manifest)
+            openings = self._openings(manifest, journal)
             policy = Policy(
                 self.plan.size_costs,
                 self.plan.rules(force=manifest["force"]),
                 self.fingerprints["confirm"],
+                openings.spend,
             )
             director = Director(
                 run=self.folder,
@@ -316,6 +352,7 @@ class _Search:
                 sinks=sinks,
             )
             executor(director, self.spec, self.folder / "ray")
+            openings.settle()
             summary = summarise(journal.records)
         self._export(summary)
         trials = self.folder / "trials"  # what was stopped or failed has left its checkpoints
@@ -324,6 +361,20 @@ class _Search:
         text = json.dumps(summary, indent=1, allow_nan=False)
         (self.folder / "summary.json").write_text(text + "\n", encoding="utf8")
         return summary
+
+    def _openings(self, manifest: Mapping[str, Any], journal: Journal) -> RunOpenings:
+        """Return what enters this run's openings of confirm into the user's ledger."""
+        match = self.spec.match
+        return RunOpenings(
+            ledger=self.ledger,
+            journal=journal,
+            id=manifest.get("id") or str(self.folder),
+            folder=str(self.folder),
+            items=item_keys(self.assigned.confirm),
+            alpha=self.plan.rules().alpha,
+            reserve=match.reserve,
+            family=match.family,
+        )
 
     def _write(self, manifest: Mapping[str, Any]) -> None:
         """Write spec and manifest, each whole or not at all."""

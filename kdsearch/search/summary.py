@@ -84,7 +84,7 @@ class _Facts:
                 self.teacher = event
             case RunFinished():
                 self.finished = event
-            case ConfirmOpened():
+            case ConfirmOpened(look=1):
                 self.opened = event
             case SizeDecided():
                 if size not in self.tested or event.decided_on == "confirm":
@@ -190,7 +190,7 @@ def _supported(facts: _Facts) -> dict[str, Any]:
     shown = _most_telling(facts)
     observed = None
     if shown is not None:
-        alpha = (1.0 - facts.plan["match"]["confidence"]) / 2.0  # the candidate's share
+        alpha = _opening_alpha(facts) / 2.0  # the candidate's share
         confirm_items = facts.plan["splits"]["confirm"]
         observed = smallest_supported_margin(confirm_items, _disagreement(shown), alpha)
     return {
@@ -338,13 +338,11 @@ def _count(facts: _Facts, kind: type[Event]) -> int:
 
 
 def _warnings(facts: _Facts) -> list[str]:
-    runs = [opening["run"] for opening in facts.plan.get("confirm_opened_by", ())]
-    reused = [reuse_warning(runs)] if runs and facts.opened else []
     audits = audit_warnings(facts.audits)
     return [
         *_guess_warnings(facts),
         *_margin_warnings(facts),
-        *reused,
+        *_reuse_warnings(facts),
         *_cut_warnings(facts),
         *audits,
     ]
@@ -357,6 +355,24 @@ def _guess_warnings(facts: _Facts) -> Iterable[str]:
             "the teacher is not shown to be above guessing on dev: a student that matches it may "
             "know nothing"
         )
+
+
+def _reuse_warnings(facts: _Facts) -> Iterable[str]:
+    """Say that earlier runs have spent of the chance of a false match."""
+    openings = facts.plan.get("confirm_opened_by", ())
+    runs = [opening["run"] for opening in openings if opening.get("spent", 1.0)]
+    if runs and facts.opened:
+        alpha = 1.0 - facts.plan["match"]["confidence"]
+        yield reuse_warning(runs, facts.plan.get("alpha_available") or alpha, alpha)
+
+
+def _opening_alpha(facts: _Facts) -> float:
+    """Return what the first opening of confirm spends, or may spend."""
+    if facts.opened and facts.opened.alpha is not None:
+        return facts.opened.alpha
+    match = facts.plan["match"]
+    whole = facts.plan.get("alpha_available") or 1.0 - match["confidence"]
+    return float(whole * (1.0 - match.get("reserve", 0.0)))
 
 
 def _cut_warnings(facts: _Facts) -> Iterable[str]:
