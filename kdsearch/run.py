@@ -24,8 +24,8 @@ from kdsearch.search.policy import Policy
 from kdsearch.search.summary import summarise
 from kdsearch.search.tpe import STARTUP, Tried, suggest
 from kdsearch.spec.loading import differences, load_spec, write_spec
-from kdsearch.spec.models import SearchSpec
 from kdsearch.spec.parts import resolve_parts
+from kdsearch.spec.record import as_begun, recorded_spec
 from kdsearch.spec.settings import Settings, settings_hash
 from kdsearch.splits import (
     Assigned,
@@ -39,6 +39,7 @@ from kdsearch.stats.chance import Guesses
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kdsearch.spec.models import SearchSpec
     from kdsearch.stats.chance import Guesses
 
 
@@ -115,9 +116,9 @@ def extend(
         RunError: If the directory is no run, or the spec differs in anything else.
     """
     manifest = _manifest(run_directory)
-    spec = absolute_paths(spec, resolve_parts(spec, host))
+    spec = as_begun(absolute_paths(spec, resolve_parts(spec, host)), recorded_spec(manifest))
     search = _Search(spec, host, run_directory)
-    known = SearchSpec.model_validate(manifest["spec"])
+    known = recorded_spec(manifest)
     if faults := _beyond_extension(known, spec) + search.misfits(manifest):
         raise RunError(
             f"only sizes, configurations and ablations can be added to a run: {'; '.join(faults)}",
@@ -141,8 +142,9 @@ def resume(
     """
     manifest = _manifest(run_directory)
     host = Host(Path(file) for file in manifest["plugin_files"])
-    spec = load_spec(run_directory / "spec.yaml", host)
-    changed = differences(SearchSpec.model_validate(manifest["spec"]), spec)
+    known = recorded_spec(manifest)
+    spec = as_begun(load_spec(run_directory / "spec.yaml", host), known)
+    changed = differences(known, spec)
     if changed:
         raise RunError(
             f"the spec has changed since the run began: {'; '.join(changed)}",
@@ -269,7 +271,7 @@ class _Search:
         """Say what a run made that this search would make otherwise."""
         sizes = [asdict(size) for size in self.plan.sizes]
         found = [f"size {size['name']} differs" for size in manifest["sizes"] if size not in sizes]
-        known = resolve_parts(SearchSpec.model_validate(manifest["spec"]), self.host)
+        known = resolve_parts(recorded_spec(manifest), self.host)
         if self.parts.needs - known.needs:
             found.append("the new configurations need other signals of the teacher")
         return found

@@ -6,20 +6,27 @@ questions it may not be judged on.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from kdsearch.errors import ModelError
 from kdsearch.spec.base import Strict
-from kdsearch.spec.models import DomainChoice, Evaluation, PromptFormat, Splits
+from kdsearch.spec.models import DomainChoice, Evaluation, PromptFormat, SearchSpec, Splits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kdsearch.spec.models import SearchSpec
-
 FILE = "kdsearch.json"
+
+
+def _as_written(splits: Any) -> Any:
+    """Read splits of before near-duplicates were looked for as what they were: they kept them."""
+    return {"near_duplicates": "keep", **splits} if isinstance(splits, Mapping) else splits
+
+
+RecordedSplits = Annotated[Splits, BeforeValidator(_as_written)]
 
 
 class EarlierStage(Strict):
@@ -27,7 +34,7 @@ class EarlierStage(Strict):
 
     domain: DomainChoice
     domains: tuple[DomainChoice, ...] = ()
-    splits: Splits
+    splits: RecordedSplits
 
 
 class Record(Strict):
@@ -36,12 +43,12 @@ class Record(Strict):
     name: str
     """The search's."""
     size: str
-    """The student's place in the ladder."""
+    """The student's place in the ladder; of a model that is in none, its place in the run."""
     domain: DomainChoice
     """What it was trained for, with the data's place."""
     domains: tuple[DomainChoice, ...] = ()
     """The same of a search over several."""
-    splits: Splits
+    splits: RecordedSplits
     """How the data were divided."""
     seed: int = Field(ge=0)
     """What the splits were drawn by."""
@@ -63,8 +70,37 @@ class Record(Strict):
         return self.domains or (self.domain,)
 
 
+def recorded_spec(manifest: Mapping[str, Any]) -> SearchSpec:
+    """Return the spec of a run's manifest.
+
+    Raises:
+        ValidationError: If it is of another version.
+    """
+    spec = manifest["spec"]
+    stages = [
+        {**stage, "splits": _as_written(stage.get("splits", {}))}
+        for stage in spec.get("stages", ())
+    ]
+    return SearchSpec.model_validate({**spec, "stages": stages})
+
+
+def as_begun(spec: SearchSpec, known: SearchSpec) -> SearchSpec:
+    """Return a spec that keeps near-duplicates as its run does, unless it says otherwise.
+
+    Runs of before they were looked for have kept them.
+    """
+    if len(spec.stages) != len(known.stages):
+        return spec  # told by `differences`
+    stages = list(spec.stages)
+    for place, begun in enumerate(known.stages):
+        if (splits := stages[place].splits).near_duplicates == "auto":
+            splits = splits.model_copy(update={"near_duplicates": begun.splits.near_duplicates})
+            stages[place] = stages[place].model_copy(update={"splits": splits})
+    return spec.model_copy(update={"stages": tuple(stages)})
+
+
 def record_of(spec: SearchSpec, size: str) -> Record:
-    """Return the record of a student of one size."""
+    """Return the record of a student of one size, or of another model of the run."""
     stage = spec.stage
     return Record(
         name=spec.name,
