@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdsearch.distill.consistency_checks import as_recorded
 from kdsearch.distill.data import Encoder, Rows, encode
 from kdsearch.distill.staff import OneTeacher, Staff
 from kdsearch.distill.students import domain_tokenizer, load_tokenizer
@@ -206,9 +207,11 @@ class Workspace:
         """The examples of each split; of an earlier stage those to train on alone."""
         if not self._is_last:
             apart = earlier_train(self.whole, self.place, self.parts, self.last.assigned)
-            return Assigned(apart.train, (), ())
+            own = Assigned(apart.train, (), ())
+            return as_recorded(own, self.parts, self.manifest, f"stages.{self.place}.")
         splits, seed = self.spec.stage.splits, self.spec.search.seed
-        return load(self.parts.domain, self.parts.options).divide(splits, seed).splits
+        found = load(self.parts.domain, self.parts.options).divide(splits, seed).splits
+        return as_recorded(found, self.parts, self.manifest)
 
     def rows(self, split: str, reader: Student, *, taught: bool = False) -> Rows:
         """Return a split as a model reads it; the same tokenizer is asked once a process.
