@@ -6,12 +6,13 @@ questions it may not be judged on.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError
 
-from kdsearch.errors import ModelError
+from kdsearch.errors import ModelError, RunError
 from kdsearch.spec.base import Strict
 from kdsearch.spec.models import DomainChoice, Evaluation, PromptFormat, SearchSpec, Splits
 
@@ -126,12 +127,16 @@ def write_record(folder: Path, record: Record) -> None:
 def read_record(folder: Path) -> Record | None:
     """Return the record of a model folder, None where there is none.
 
+    A model without one that lies in a run directory, by its own path or by those that its links
+    lead to, gets that of the run.
+
     Raises:
         ModelError: If there is one and it cannot be read.
+        RunError: If it lies in a run directory whose manifest cannot be read.
     """
     file = folder / FILE
     if not file.is_file():
-        return None
+        return _record_of_place(folder)
     try:
         return Record.model_validate_json(file.read_bytes())
     except ValidationError as error:
@@ -142,3 +147,32 @@ def read_record(folder: Path) -> Record | None:
             where=str(file),
             fix="export the student again, or delete the file",
         ) from error
+
+
+def _record_of_place(folder: Path) -> Record | None:
+    """Return the record that the run directory about a model folder stands for."""
+    own = [folder.absolute(), folder.resolve(), *(file.resolve() for file in folder.iterdir())]
+    for place in dict.fromkeys(own):
+        for above in place.parents:
+            manifest, journal = above / "manifest.json", above / "journal.jsonl"
+            if not (journal.is_file() or _is_manifest(manifest)):
+                continue
+            try:
+                spec = recorded_spec(json.loads(manifest.read_text(encoding="utf8")))
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise RunError(
+                    f"the model '{folder}' is of a run whose manifest cannot be read: what its "
+                    "confirm holds is not known",
+                    where=str(manifest),
+                    fix="restore the manifest",
+                ) from error
+            return record_of(spec, place.relative_to(above).as_posix())
+    return None
+
+
+def _is_manifest(file: Path) -> bool:
+    """Whether a file is the manifest of a run: other programs write files of that name, too."""
+    try:
+        return "kdsearch" in json.loads(file.read_text(encoding="utf8"))
+    except (OSError, ValueError, TypeError):
+        return False
