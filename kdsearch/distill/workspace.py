@@ -51,6 +51,7 @@ class Workspace:
     def __init__(self, run: Path, last: Workspace | None = None, place: int = -1) -> None:
         self.run = run
         self.last = last or self
+        self._is_last = last is None
         if last is None:
             self.manifest = json.loads((run / "manifest.json").read_text(encoding="utf8"))
             self.host = Host(Path(file) for file in self.manifest["plugin_files"])
@@ -80,10 +81,6 @@ class Workspace:
     def earlier(self) -> list[Workspace]:
         """The workspaces of the stages before this last one."""
         return [self.at(place) for place in range(len(self.whole.stages) - 1)]
-
-    @property
-    def _is_last(self) -> bool:
-        return self.last is self
 
     @property
     def _home(self) -> Path:
