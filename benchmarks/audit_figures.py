@@ -153,7 +153,7 @@ def weighted_below(offsets: Any) -> float:
         piece = integrate.quad(integrand, start, start + step, limit=400, epsabs=1e-11)[0]
         total, start = total + piece, start + step
         if decay(start) < 1e-11:
-            return min(1.0, max(0.0, 0.5 - total / math.pi))
+            return float(min(1.0, max(0.0, 0.5 - total / math.pi)))
         step *= 1.5
 
 

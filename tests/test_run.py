@@ -21,6 +21,7 @@ from kdsearch.run import resume, run
 from kdsearch.search.journal import read
 from kdsearch.search.ledger import ConfirmLedger
 from kdsearch.spec.loading import load_spec
+from kdsearch.spec.record import FILE, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +96,11 @@ def test_seeds_are_trained_tested_and_named(
     confirm = summary["sizes"][0]["confirm"]
     assert (confirm["seeds"], confirm["n"], confirm["in_units"]) == (3, 60, True)
     assert "small is the smallest size whose recipe" in summary["sentence"]
+    for made in ("trials/small-c0-s1/student", "teacher/model"):  # copies of them know it, too
+        record = read_record(tmp_path / "run" / made)
+        assert record is not None
+        assert record.splits.confirm == 120
+        assert (tmp_path / "run" / made / FILE).is_file()
     card = (tmp_path / "run" / "students" / "small" / "README.md").read_text()
     assert "for the domain `overlapping`, distilled from scratch t5" in card
     assert "| `answer_ce` | weight 1 |" in card

@@ -121,8 +121,8 @@ def _read(spec: SearchSpec, place: int, parts: Parts, last: Assigned | None) -> 
     if loaded is None or last is None:
         return _Read(None, f"stages.{place}: {absent}" if absent else "")
     train, left_out = earlier_train(spec, place, parts, last, loaded)
-    told = f"{left_out:,} training questions are asked in dev or confirm of the last stage"
-    return _Read(train, f"stages.{place}: {told}, and left out" if left_out else "")
+    told = f"{left_out:,} training questions are asked, or nearly, in dev or confirm of the last"
+    return _Read(train, f"stages.{place}: {told} stage, and left out" if left_out else "")
 
 
 def _planned(

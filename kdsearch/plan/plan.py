@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kdsearch.facts import ModelFacts
+    from kdsearch.inputs.tally import Tally
     from kdsearch.plugin.api import Size
     from kdsearch.search.ledger import Opening
     from kdsearch.spec.models import SearchSpec
     from kdsearch.spec.parts import Parts
     from kdsearch.spec.settings import Settings
-    from kdsearch.splits import Tally
 
 
 class Counts(NamedTuple):
@@ -226,7 +226,7 @@ class Plan:
             "splits": self.units._asdict(),
             "items": self.counts._asdict(),
             "domains": list(self.parts.labels),
-            "data": self.tally and self.tally._asdict(),
+            "data": self.tally and self.tally.to_json(),
             "trials": len(self.sizes) * len(self.settings),
             "steps": self.steps,
             "cost": {

@@ -70,6 +70,9 @@ class Splits(Strict):
     train: SplitSize = "rest"
     dev: SplitSize = 0.15
     confirm: SplitSize = 0.3
+    near_duplicates: Literal["auto", "keep", "drop"] = "auto"
+    """Whether train and dev drop what confirm, and train what dev, asks in nearly the same words;
+    under `auto` unless the domain's questions are made from templates."""
 
     @model_validator(mode="after")
     def _disjoint(self) -> Splits:
