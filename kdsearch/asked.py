@@ -104,8 +104,9 @@ class Asked:
         """
         found = []
         for domain, options, record in self.domains:
-            splits, seed = self.changes.splits, self.changes.search.seed
+            splits, seed, decided = self.changes.splits, self.changes.search.seed, None
             if record is not None:
+                decided = record.splits, record.seed
                 splits = splits or record.splits
                 seed = record.seed if seed is None else seed
             found.append(
@@ -117,6 +118,7 @@ class Asked:
                     seed=seed or 0,
                     items=items,
                     confirm=confirm,
+                    decided=decided,
                 )
             )
         return found

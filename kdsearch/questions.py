@@ -73,6 +73,7 @@ def questions_of(
     seed: int = 0,
     items: int | None = None,
     confirm: bool = False,
+    decided: tuple[Splits, int] | None = None,
 ) -> Questions:
     """Return the questions of one split of a domain.
 
@@ -89,6 +90,8 @@ def questions_of(
         items: Take so many at most, always the same.
         confirm: Whether `all` and official splits keep what a search with these `splits` decides
             by; for answers that are not scored.
+        decided: The splits and seed of the search that made the model that is asked, whatever else
+            is asked for.
 
     Raises:
         SpecError: If confirm is asked for, or nothing else is left.
@@ -116,15 +119,27 @@ def questions_of(
     else:
         advice = did_you_mean(name, {*official, *DRAWN, "all"})
         raise DataError(f"no split '{name}': {advice}", where=f"domain '{domain.name}'")
-    if splits is not None and not confirm and wanted not in DRAWN:
-        deciding = assign(everything, splits, seed, domain=domain.name).confirm  # as with any rule
-        kept = {example.id for example in deciding}
+    deciding = {(splits, seed)} if splits is not None and wanted not in DRAWN else set()
+    if decided is not None and decided != (splits, seed):
+        deciding.add(decided)
+    for each in () if confirm else deciding:
+        kept = _decided(everything, *each, domain.name)
         chosen = [example for example in chosen if example.id not in kept]
         if not chosen:
             raise _decides(name)
     if items is not None and items < len(chosen):
         chosen = sorted(chosen, key=lambda example: _rank(example, seed))[:items]
     return Questions(domain, options, name, chosen, train)
+
+
+def _decided(examples: Sequence[Example], splits: Splits, seed: int, domain: str) -> set[str]:
+    """Return the ids of what decides a search, or is kept to decide it later."""
+    divided = assign(examples, splits, seed, domain=domain)  # confirm is the same by any rule
+    kept = {example.id for example in divided.confirm}
+    if splits.reserve:
+        whole = assign(examples, splits.model_copy(update={"reserve": 0}), seed, domain=domain)
+        kept |= {e.id for e in whole.train} - {e.id for e in divided.train}
+    return kept
 
 
 def _decides(split: str) -> SpecError:

@@ -3,8 +3,9 @@
 Official splits that dev or confirm name are taken whole. The pool is what train may use: the
 official split that it names, else all that dev and confirm did not take. From it confirm and then
 dev draw their counts and shares, in the order of sha256(seed, unit or id) and whole units at a
-time; train is what remains of the pool, or its own count of that. A dev or confirm that is `rest`
-gets all that the others leave; without one, what no split asked for is left out.
+time; then a reserve for later additions to confirm, which is in no split; train is what remains of
+the pool, or its own count of that. A dev or confirm that is `rest` gets all that the others leave;
+without one, what no split asked for is left out.
 
 Each question is asked once. Of copies (see `duplicates`) an official confirm keeps its own, before
 an official dev, before the pool: train loses to both. Of copies in the pool the first in the order
@@ -53,6 +54,7 @@ OFFICIAL = "official:"
 POOL = "pool"
 SHOWN = 3
 """Near-duplicates that are shown, of those that are dropped."""
+RESERVE = "reserve"
 HOMES = ("confirm", "dev", POOL, None)
 """From where an example is drawn: a question is kept by the first of them."""
 
@@ -250,7 +252,7 @@ class _Assigner:
         where: str,
         rule: DuplicateRule,
     ) -> None:
-        self.sizes: dict[str, Size] = splits.model_dump(include={*Assigned._fields})
+        self.sizes: dict[str, Size] = splits.model_dump(include={*Assigned._fields, RESERVE})
         self.seed = seed
         self.loaded = len(examples)
         self.official = sorted({example.split for example in examples if example.split is not None})
@@ -291,8 +293,8 @@ class _Assigner:
                 taken[split], left = self._claim(split, left)
         pool, left = self._claim("train", left) if _official(self.sizes["train"]) else (left, [])
         whole = count_items(pool)
-        for split in ("confirm", "dev", "train"):
-            if not isinstance(self.sizes[split], str):
+        for split in ("confirm", "dev", RESERVE, "train"):
+            if self.sizes[split] and not isinstance(self.sizes[split], str):
                 taken[split], pool = self._draw(split, pool, whole)
             if split == "train" or split not in taken or self.sizes["confirm"] == "rest":
                 continue

@@ -336,3 +336,31 @@ def test_too_few_are_left_without_near_duplicates() -> None:
     assert sizes(ALL, **asked) == (20, 80, 100)
     with pytest.raises(DataError, match=r"ask for fewer, or keep the \d+ near-duplicates"):
         assign(ALL, Splits(**asked), 0, rule=POSTS)
+
+
+def test_a_reserve_is_in_no_split_and_changes_neither_dev_nor_confirm() -> None:
+    known = items(100)
+    plain = divide(known, Splits(dev=10, confirm=20), 0).splits
+    divided = divide(known, Splits(dev=10, confirm=20, reserve=30), 0)
+    assert divided.splits[1:] == plain[1:]
+    assert len(divided.splits.train) == 40
+    assert divided.tally.unused == 30
+    shares = divide(known, Splits(dev=10, confirm=20, reserve=0.25), 0)
+    assert shares.tally.unused == 25
+
+
+@pytest.mark.parametrize("reserve", [-1, 1.5])
+def test_a_reserve_is_a_count_or_a_share(reserve: float) -> None:
+    with pytest.raises(ValueError, match="reserve"):
+        Splits(reserve=reserve)
+
+
+def test_train_drops_what_nearly_repeats_the_reserve() -> None:
+    known = items(40)
+    rule = DuplicateRule()
+    splits = Splits(dev=4, confirm=4, reserve=4)
+    plain = divide(known, splits, 0, rule=rule)
+    held = {e.id for split in plain.splits for e in split}
+    reserved = next(e for e in known if e.id not in held)
+    twin = replace(reserved, id="twin", question=f"{reserved.question}!")
+    assert len(divide([*known, twin], splits, 0, rule=rule).splits.train) <= len(plain.splits.train)

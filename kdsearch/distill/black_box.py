@@ -42,7 +42,7 @@ def prepare_black_box(
 
 def answer_given(workspace: Workspace, teacher: OneTeacher, split: str) -> Answers:
     """Judge the given answers to a split, and store them as a model's own would be."""
-    examples = getattr(workspace.assigned, split)
+    examples = workspace.examples(split)
     given = [] if teacher.given is None else teacher.given.of(examples)
     answers = judge(given, examples, workspace.parts.domain, workspace.spec.match.metric)
     answers.write(teacher.root / f"{split}.jsonl")

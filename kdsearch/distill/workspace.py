@@ -15,6 +15,7 @@ from kdsearch.distill.students import domain_tokenizer, load_tokenizer
 from kdsearch.distill.views import Taught, view_columns
 from kdsearch.errors import PluginError
 from kdsearch.facts import ModelFacts, facts_of_config
+from kdsearch.inputs.added_items import read_added
 from kdsearch.plugin import Preparation, PreparedLadder, Signal, SignalRequest, Size, Student
 from kdsearch.plugin.host import Host
 from kdsearch.sizes import texts_of
@@ -210,18 +211,28 @@ class Workspace:
         found = load(self.parts.domain, self.parts.options).divide(splits, seed).splits
         return as_recorded(found, self.parts, self.manifest)
 
+    def examples(self, split: str) -> Sequence[Example]:
+        """Return the examples of a split.
+
+        Args:
+            split: `train`, `dev`, `confirm`, or `confirm-2` and so on: what a later look added.
+        """
+        if split in Assigned._fields:
+            return tuple(getattr(self.assigned, split))
+        return read_added(self.run, split)
+
     def rows(self, split: str, reader: Student, *, taught: bool = False) -> Rows:
         """Return a split as a model reads it; the same tokenizer is asked once a process.
 
         Args:
-            split: `train`, `dev` or `confirm`.
+            split: As `examples` takes it.
             reader: The model with its tokenizer.
             taught: Whether the teacher's answers stand in place of the gold ones, on train.
         """
         causal = not reader.model.config.is_encoder_decoder
         key = (split, reader.tokenizer.backend_tokenizer.to_str(), causal, taught)
         if key not in self._rows:
-            examples = getattr(self.assigned, split)
+            examples = self.examples(split)
             self._rows[key] = self.encoded(examples, reader, self.taught if taught else None)
         return self._rows[key]
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     Field,
+    field_validator,
     model_validator,
 )
 
@@ -70,9 +71,19 @@ class Splits(Strict):
     train: SplitSize = "rest"
     dev: SplitSize = 0.15
     confirm: SplitSize = 0.3
+    reserve: int | float = Field(default=0, ge=0)
+    """Items, or a share below 1, in no split: `kdsearch confirm RUN --more` draws from them, where
+    what is there does not decide."""
     near_duplicates: Literal["auto", "keep", "drop"] = "auto"
     """Whether train and dev drop what confirm, and train what dev, asks in nearly the same words;
     under `auto` unless the domain's questions are made from templates."""
+
+    @field_validator("reserve")
+    @classmethod
+    def _count_or_share(cls, reserve: int | float) -> int | float:
+        if isinstance(reserve, float) and reserve >= 1.0:
+            raise ValueError(f"a whole count or a share below 1, not {reserve}")
+        return reserve
 
     @model_validator(mode="after")
     def _disjoint(self) -> Splits:

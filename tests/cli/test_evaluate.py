@@ -10,8 +10,9 @@ import pytest
 
 from kdsearch.distill.students import byte_tokenizer, random_model
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
-from kdsearch.spec.loading import load_spec
+from kdsearch.spec.loading import load_spec, resolve_parts
 from kdsearch.spec.record import record_of, write_record
+from kdsearch.splits import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -198,6 +199,21 @@ def test_evaluation_leaves_out_what_decided_the_search(kd: Kd, run: Path, toy_pl
     report = kd("evaluate", *asked, "--json").json
     assert report["domains"][0]["items"] == 289 - 120
     assert len(kd("predict", *asked).stdout.splitlines()) == 289
+
+
+@pytest.mark.parametrize("split", ["all", "dev", "train"])
+def test_other_splits_do_not_bring_confirm_back(
+    kd: Kd, run: Path, toy_plugin: Path, toy_spec: Path, toy_host: Host, tmp_path: Path, split: str
+) -> None:
+    spec = load_spec(toy_spec, toy_host)
+    parts = resolve_parts(spec, toy_host)
+    divided = load(parts.domain, parts.options).divide(spec.stage.splits, spec.search.seed)
+    asked = (run, "--plugin", toy_plugin, "--split", split, "--set", "search.seed=9")
+    answers = tmp_path / "answers.jsonl"
+    assert kd("evaluate", *asked, "--answers", answers, "--json").exit_code == 0
+    given = {json.loads(line)["id"] for line in answers.read_text().splitlines()}
+    assert given
+    assert not given & {example.id for example in divided.splits.confirm}
 
 
 @pytest.fixture

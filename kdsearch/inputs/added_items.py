@@ -1,0 +1,120 @@
+"""Items that are added to confirm after a run has ended, where the first ones did not decide.
+
+They are new to the run: no split of it, nor an earlier look, asks the same or nearly the same.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from kdsearch.duplicates import question_key
+from kdsearch.errors import DataError
+from kdsearch.inputs.near_duplicates import near_copies
+from kdsearch.inputs.units import count_items, unit_name, units_in_order
+from kdsearch.inputs.validation import checked
+from kdsearch.plugin.api import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from kdsearch.inputs.near_duplicates import DuplicateRule
+
+FOLDER = "added"
+"""Of a run directory, with a file for each later look."""
+
+
+def split_name(look: int) -> str:
+    """Return what the items of a look are called: `confirm`, then `confirm-2` and so on."""
+    return "confirm" if look == 1 else f"confirm-{look}"
+
+
+def new_items(
+    loaded: Iterable[Example],
+    held: Sequence[Example],
+    wanted: int,
+    *,
+    seed: int,
+    look: int,
+    domain: str,
+    rule: DuplicateRule | None = None,
+) -> list[Example]:
+    """Draw items that ask nothing that is held, whole units until the count is reached.
+
+    Args:
+        loaded: All that the domain yields.
+        held: All that the run trains on, steers by or has decided by.
+        wanted: How many.
+        seed: Fixes the order in which they are drawn.
+        look: They are for; it stands in ids that the run knows, since other data may number items
+            alike.
+        domain: Its name, for errors.
+        rule: How near-duplicates are told; None where they are kept.
+
+    Raises:
+        DataError: If there are too few, or an example is malformed.
+    """
+    asked, units = {question_key(example) for example in held}, set(map(unit_name, held))
+    ids = {example.id for example in held}
+    fresh: list[Example] = []
+    for example in checked(loaded, domain):
+        key = question_key(example)
+        seen = example.id in ids if key is None else key in asked
+        if not seen and not (example.unit is not None and unit_name(example) in units):
+            fresh.append(example)
+        asked |= set() if key is None else {key}
+    near = near_copies(fresh, held, rule) if rule is not None else set()
+    drawn: list[Example] = []
+    left = [
+        unit for unit in units_in_order(fresh, seed) if not near & {e.id for e in unit.examples}
+    ]
+    for unit in left:
+        if len(drawn) >= wanted:
+            break
+        drawn += unit.examples
+    if len(drawn) < wanted:
+        raise DataError(
+            f"{wanted:,} new confirm items are asked for, and the data hold {count_items(left):,} "
+            "that the run has not used",
+            where=f"domain '{domain}'",
+            fix="ask for fewer, or name more data, such as --set domain.options.path=FILE; a run "
+            "keeps items apart by splits.reserve",
+        )
+    return [
+        replace(example, id=_renamed(example.id, look)) if example.id in ids else example
+        for example in drawn
+    ]
+
+
+def _renamed(name: str, look: int) -> str:
+    """Return an id of its own, behind the label of a domain among several."""
+    label, colon, rest = name.rpartition(":")
+    return f"{label}{colon}look{look}-{rest}"
+
+
+def write_added(run: Path, split: str, examples: Sequence[Example]) -> None:
+    """Write the items of a look whole, one JSON object a line."""
+    lines = [json.dumps(asdict(example), ensure_ascii=True) for example in examples]
+    path = run / FOLDER / f"{split}.jsonl"
+    path.parent.mkdir(exist_ok=True)
+    draft = path.with_suffix(".new")
+    draft.write_text("\n".join(lines) + "\n", encoding="utf8")
+    draft.replace(path)
+
+
+def read_added(run: Path, split: str) -> tuple[Example, ...]:
+    """Read what `write_added` wrote."""
+    text = (run / FOLDER / f"{split}.jsonl").read_text(encoding="utf8")
+    found = (json.loads(line) for line in text.splitlines())
+    names = ("aliases", "choices")
+    return tuple(
+        Example(**{**line, **{name: tuple(line[name]) for name in names}}) for line in found
+    )
+
+
+def added_looks(run: Path) -> list[int]:
+    """Return the looks that a run has items for, ascending."""
+    stems = (path.stem for path in (run / FOLDER).glob("confirm-*.jsonl"))
+    return sorted(int(stem.removeprefix("confirm-")) for stem in stems)
