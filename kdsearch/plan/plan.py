@@ -206,6 +206,7 @@ class Plan:
             "strategy": search.strategy.value,
             "seed": search.seed,
             "futility": search.futility,
+            "audit": search.audit,
             "ablate": list(self.spec.ablated),
             "sizes": [self._size_json(size) for size in self.sizes],
             "sampler": search.sampler.value,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.events import (
+    ConfirmChecked,
     ConfirmTested,
     ModelAudited,
     TeacherReady,
@@ -84,6 +85,8 @@ class Ledger:
             self._teacher = event.flops
         elif isinstance(event, ConfirmTested):
             self._evaluation[f"confirm:{event.size}"] = sum(event.flops.values())
+        elif isinstance(event, ConfirmChecked):
+            self._evaluation["confirm"] = sum(event.flops.values())
         elif isinstance(event, ModelAudited):
             self._evaluation[f"audit:{event.trial}"] = sum(event.flops.values())
         elif isinstance(event, TrialStarted):
