@@ -190,6 +190,7 @@ def test_a_margin_beyond_the_lead_over_guessing_trains_no_student(
     assert (summary["outcome"], exit_code(summary)) == ("insensitive_margin", 1)
     assert [size["verdict"] for size in summary["sizes"]] == ["not_visited"]
     assert not (tmp_path / "run" / "trials").exists()
+    assert summary["warnings"] == []
     assert summary["sentence"] == (
         "Insensitive margin: a student may lose 80.0 points and match, and the teacher is only "
         "75.0 points above guessing on dev (1.000 against 0.250), so one that knows nothing would "

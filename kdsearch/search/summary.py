@@ -62,6 +62,7 @@ class _Facts:
         self.opened: ConfirmOpened | None = None
         self.checked: ConfirmChecked | None = None
         self.started: dict[str, set[str]] = {}
+        """By size; the teacher's own training is of none."""
         self.endings: dict[str, Ending] = {}
         self.decided: dict[str, SizeDecided] = {}
         self.tested: dict[str, ConfirmTested] = {}
@@ -363,7 +364,7 @@ def _warnings(facts: _Facts) -> list[str]:
     chosen = _selected(facts) if facts.finished else None
     return [
         *forced_warnings(
-            facts.teacher, facts.checked, trained=bool(facts.started), tested=bool(facts.tested)
+            facts.teacher, facts.checked, trained=any(facts.started), tested=bool(facts.tested)
         ),
         *_margin_warnings(facts),
         *reused,
