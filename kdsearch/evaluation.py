@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ModelError, RunError, did_you_mean
+from kdsearch.plugin.domain_calls import score_predictions
+from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.questions import chance_of
 from kdsearch.spec.models import Evaluation, PromptFormat
 from kdsearch.spec.record import Record, read_record
@@ -60,6 +62,11 @@ class Asking:
             evaluation.model_copy(update=dict(self.evaluation)),
         )
 
+    def scoring(self, model: Found) -> str:
+        """Return how a model's answers are found; `auto` where the domain says it."""
+        recorded = model.record.evaluation if model.record is not None else Evaluation()
+        return str(self.evaluation.get("scoring", recorded.scoring))
+
 
 @dataclass(frozen=True)
 class Answered:
@@ -96,7 +103,7 @@ class Answered:
         """Return each metric of the domain with its interval, means before other figures."""
         domain, units = self.asked.domain, self.asked.units
         predictions, examples = self.predictions, self.asked.examples
-        judged = domain.score(predictions, examples)
+        judged = score_predictions(domain, predictions, examples)
         means = {
             metric: mean_interval(judged.per_item[metric], CONFIDENCE, units)
             for metric in domain.metrics
@@ -106,7 +113,7 @@ class Answered:
     def lines(self) -> Iterator[dict[str, Any]]:
         """Yield each answer with its question and its score by metric."""
         examples = self.asked.examples
-        scores = self.asked.domain.score(self.predictions, examples).per_item
+        scores = score_predictions(self.asked.domain, self.predictions, examples).per_item
         for place, (given, example) in enumerate(zip(self.predictions, examples, strict=True)):
             right = example.choices[example.answer] if isinstance(example.answer, int) else None
             yield {
@@ -117,7 +124,7 @@ class Answered:
                 "answer": right if right is not None else example.answer,
                 "given": given.text,
                 "option_scores": list(given.scores),
-                "scores": {metric: float(values[place]) for metric, values in scores.items()},
+                "scores": {metric: values[place] for metric, values in scores.items()},
             }
 
 
@@ -172,6 +179,18 @@ def _selected(run: Path) -> str | None:
             f"{run / selected['path']}",
         )
     return None if selected is None else str(selected["path"])
+
+
+def check_metrics(models: Sequence[Found], asked: Sequence[Questions], asking: Asking) -> None:
+    """Refuse domains whose primary metric cannot tell right answers from wrong ones.
+
+    Raises:
+        PluginError: See `metric_sanity.check_metric`.
+    """
+    for scoring in sorted({asking.scoring(model) for model in models}):
+        for each in asked:
+            metric = each.domain.metrics[0]
+            check_metric(each.domain, each.options, each.examples, metric, scoring=scoring)
 
 
 def answers_of(

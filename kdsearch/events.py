@@ -189,8 +189,16 @@ class ConfirmOpened(Event):
 
     sizes: tuple[str, ...]
     alphas: tuple[float, ...]
+    """The share of each size, if none is left out: a size that fails on dev leaves its own to the
+    larger ones."""
     fingerprint: str
-    """A hash of the confirm items, so that later runs can see that they were used."""
+    """A hash of the confirm items."""
+    alpha: float | None = None
+    """All that this opening may spend; None in journals of older versions."""
+    look: int = 1
+    """From 2 on, items were added for sizes that were undecided."""
+    items: int | None = None
+    """Confirm items in all from a second look on."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sizes", tuple(self.sizes))
@@ -239,8 +247,14 @@ class ConfirmTested(Event):
     p_value: float
     verdict: str
     flops: Mapping[str, float] = field(default_factory=dict)
+    alpha: float | None = None
+    """The share of the chance of a false match that this test spent; None in older journals."""
+    level: float | None = None
+    """At which it was tested: more than `alpha` where the same items were tested before."""
+    look: int = 1
+    """From 2 on, items were added since the size was first tested."""
     seeds: int = 1
-    """1: this checkpoint was tested; 3 or more: its recipe, over so many seeds."""
+    """1: this checkpoint was tested; 3 or more: its recipe, over so many fresh seeds."""
     in_units: bool = False
     """Whether items of one unit were averaged."""
     exploratory: bool = False

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kdsearch.errors import DataError, SpecError, did_you_mean
 from kdsearch.plugin.api import Answer, Example, Prediction, Use
+from kdsearch.plugin.domain_calls import score_predictions
 from kdsearch.spec.models import Splits
 from kdsearch.splits import OFFICIAL, assign, checked, load_examples, units_of
 
@@ -140,7 +141,7 @@ def chance_of(asked: Questions) -> Chance:
     counts = Counter(example.answer for example in asked.train or examples)
     answer = min(counts, key=lambda answer: (-counts[answer], str(answer)))
     guesses = [_guess(example, answer) for example in examples]
-    scores = asked.domain.score(guesses, examples)
+    scores = score_predictions(asked.domain, guesses, examples)
     majority = {
         metric: math.fsum(values) / len(values) for metric, values in scores.per_item.items()
     }

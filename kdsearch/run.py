@@ -17,6 +17,7 @@ from kdsearch.plan import Plan, make_plan
 from kdsearch.plan.paths import absolute_paths
 from kdsearch.plan.records import measures_of, source_fingerprints
 from kdsearch.plugin.host import Host
+from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.search.director import Director, Sink
 from kdsearch.search.guesses import guesses_of
 from kdsearch.search.journal import Journal
@@ -91,6 +92,7 @@ def run(
     spec = absolute_paths(spec, resolve_parts(spec, host))
     search = _Search(spec, host, run_directory)
     search.check_prompts()
+    search.check_metric()
     try:
         run_directory.mkdir(parents=True)
     except OSError as error:
@@ -127,6 +129,7 @@ def extend(
             fix="name another run directory",
         )
     search.check_data(manifest)
+    search.check_metric()
     (run_directory / "summary.json").unlink(missing_ok=True)  # the journal says all of it
     return search.carry_out(
         executor, search.manifest(force=manifest["force"]), sinks=sinks, resumed=True
@@ -157,6 +160,7 @@ def resume(
         return finished
     search = _Search(spec, host, run_directory)
     search.check_data(manifest)
+    search.check_metric()
     return search.carry_out(executor, manifest, sinks=sinks, resumed=True)
 
 
@@ -256,6 +260,12 @@ class _Search:
         plan = self.plan
         asked = plan.teachers, plan.sizes, self.assigned, self.earlier
         check_prompts(self.spec, self.parts, *asked)
+
+    def check_metric(self) -> None:
+        """Refuse a metric that cannot tell right answers from wrong ones."""
+        parts, scoring = self.parts, self.spec.evaluation.scoring
+        metric, dev = self.spec.match.metric, self.assigned.dev
+        check_metric(parts.domain, parts.options, dev, metric, scoring=scoring)
 
     def check_data(self, manifest: Mapping[str, Any]) -> None:
         """Refuse other data than a run began with."""

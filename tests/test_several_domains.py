@@ -17,7 +17,7 @@ from kdsearch.plan import make_plan
 from kdsearch.plugin import Answer, Example, Prediction
 from kdsearch.plugin.union import Member, Union, UnionOptions, labelled
 from kdsearch.run import run
-from kdsearch.search.confirm import Scores, judge_on_confirm, judge_on_domains
+from kdsearch.search.confirm import Level, Scores, judge_on_confirm, judge_on_domains
 from kdsearch.search.evidence import Answers, weigh
 from kdsearch.search.journal import read
 from kdsearch.search.rules import Rules, Verdict
@@ -77,9 +77,11 @@ def test_a_size_matches_where_it_matches_on_each(answers: list[tuple[bool, bool,
     items = [f"{'ab'[first]}:{place}" for place, (first, _, _) in enumerate(answers)]
     places = places_by_domain(items)
     scores = Scores([[float(s) for _, s, _ in answers]], [float(t) for _, _, t in answers])
-    event = judge_on_domains("x", "t", scores, RULES, 0.05, {}, places)
+    event = judge_on_domains(
+        "x", "t", scores, RULES, {key: Level(0.05) for key in (None, "a", "b")}, {}, places
+    )
     alone = {
-        label: judge_on_confirm("x", "t", scores.at(own), RULES, 0.05, {})
+        label: judge_on_confirm("x", "t", scores.at(own), RULES, Level(0.05), {})
         for label, own in places.items()
     }
     verdicts = {each.verdict for each in alone.values()}

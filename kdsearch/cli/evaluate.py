@@ -73,7 +73,7 @@ def evaluate(
     they were trained. Confirm is never read.
     """
     from kdsearch.asked import Asked
-    from kdsearch.evaluation import answers_of, find_model, report_of
+    from kdsearch.evaluation import answers_of, check_metrics, find_model, report_of
 
     host = make_host(plugin_files, strict=strict)
     if answers is not None:
@@ -81,6 +81,7 @@ def evaluate(
     found = [find_model(path) for path in models]
     asked = Asked(domains, settings, found, host)
     questions = asked.questions(split, items)
+    check_metrics(found, questions, asked.asking)
     answered = list(answers_of(found, questions, asked.asking, _progress))
     if answers is not None:
         _write(answers, answered)

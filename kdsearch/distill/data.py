@@ -15,8 +15,8 @@ import datasets
 from kdsearch.distill.choices import collate_options, pad_scores
 from kdsearch.distill.passes import collate
 from kdsearch.distill.views import collate_views, option_tokens
-from kdsearch.errors import DataError, KdsearchError, PluginError, SpecError
-from kdsearch.plugin.faults import raised
+from kdsearch.errors import DataError, SpecError
+from kdsearch.plugin.domain_calls import format_example
 from kdsearch.spec.models import Evaluation
 from kdsearch.texts import answer_text, prompt_text
 
@@ -237,14 +237,7 @@ class Encoder:
 
     def formatted(self, example: Example) -> Prompt:
         """Return an example's prompt; whatever the domain raises is told as its fault."""
-        try:
-            return self.domain.format(example, self.options)
-        except KdsearchError:
-            raise
-        except Exception as error:  # a plugin may fail in any way
-            place = f"domain '{self.domain.name}', example '{example.id}'"
-            advice = None if example.choices else "the example has no choices"
-            raise PluginError(f"format raised {raised(error)}", where=place, fix=advice) from error
+        return format_example(self.domain, example, self.options)
 
     def prompt_ids(self, prompt: Prompt) -> list[int]:
         """Return the ids of a prompt."""

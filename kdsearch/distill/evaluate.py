@@ -15,6 +15,7 @@ import torch
 from kdsearch.distill.generation import generate
 from kdsearch.distill.scoring import choose
 from kdsearch.plugin import Prediction
+from kdsearch.plugin.domain_calls import score_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,8 +95,7 @@ def judge(
     predictions: Sequence[Prediction], examples: Sequence[Example], domain: Domain, metric: str
 ) -> Answers:
     """Score predictions, in the order of their examples, by one metric of the domain."""
-    scores = domain.score(predictions, examples).per_item[metric]
-    return Answers(predictions, [float(score) for score in scores])
+    return Answers(predictions, score_predictions(domain, predictions, examples).per_item[metric])
 
 
 @torch.inference_mode()

@@ -192,7 +192,11 @@ class Domain(Protocol):
         """Turn an example into a prompt and its target."""
 
     def score(self, predictions: Sequence[Prediction], examples: Sequence[Example]) -> Scores:
-        """Judge predictions; `examples[i]` is what `predictions[i]` answers."""
+        """Judge predictions; `examples[i]` is what `predictions[i]` answers.
+
+        Any text may be answered. The right answer scores 1 and wrong ones less, each item by
+        itself: `metric_sanity` checks this before a run.
+        """
 
 
 def configured(domain: Domain, options: Any) -> Domain:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from kdsearch.errors import SpecError
 from kdsearch.plugin.api import Answer, Example, Prompt, Scores, Use
+from kdsearch.plugin.domain_calls import score_predictions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -157,7 +158,8 @@ class Union:
         items = {metric: [math.nan] * len(examples) for metric in self.metrics}
         aggregates: dict[str, float] = {}
         for label, own in self.places(examples).items():
-            scores = self.by_label[label].domain.score(*self.own(label, own, predictions, examples))
+            domain = self.by_label[label].domain
+            scores = score_predictions(domain, *self.own(label, own, predictions, examples))
             aggregates |= {f"{label}:{name}": value for name, value in scores.aggregates.items()}
             for metric, values in items.items():
                 for place, value in zip(own, scores.per_item[metric], strict=True):

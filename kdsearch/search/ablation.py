@@ -19,8 +19,10 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.search.rules import FINISHED, WAIT, Idle, Train, trial_id
-from kdsearch.stats.graded import SMALLEST_SEEDS, paired_t_test, recipe_test, unit_means
+from kdsearch.stats.bounded import bounded_mean_test, paired_limits
 from kdsearch.stats.paired import PairedTest, tango_test
+from kdsearch.stats.samples import unit_means
+from kdsearch.stats.seeds import SMALLEST_SEEDS, recipe_test
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -48,7 +50,7 @@ class Ablations:
 
     def __init__(self, terms: Sequence[str], rules: Rules) -> None:
         self.terms = tuple(terms)
-        self._seeds = range(rules.seed, rules.seed + rules.seeds)
+        self._seeds = rules.fresh_seeds
         self._confidence = 1.0 - rules.alpha / max(1, len(self.terms))
         self._owned: set[str] = set()
         self._out: set[str] = set()
@@ -213,8 +215,8 @@ def _test(
         return tango_test(b, c, len(pairs), 0.0, confidence)
     values = [[a - b for a, b in zip(one, two, strict=True)] for one, two in scores]
     if len(values) == 1:
-        return paired_t_test(values[0], 0.0, confidence)
-    return recipe_test(values, 0.0, confidence)
+        return bounded_mean_test(values[0], paired_limits(None), 0.0, confidence)
+    return recipe_test(values, paired_limits(None), 0.0, confidence)
 
 
 def _mean(scores: Sequence[Sequence[float]]) -> float:

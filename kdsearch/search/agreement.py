@@ -36,12 +36,17 @@ def replay(
     for place, record in enumerate(records):
         if record.event.trial in ablated:
             continue
-        if isinstance(record.event, SizeDecided | ConfirmOpened):
+        if isinstance(record.event, SizeDecided) or first_opening(record.event):
             if place >= present:
                 check(record, due.popleft() if due else None)
         elif place >= present or not isinstance(record.event, ConfirmTested):
             due.extend(apply(record.event))
     return list(due)
+
+
+def first_opening(event: Event) -> bool:
+    """Whether confirm was opened by the search itself; items are added from outside of it."""
+    return isinstance(event, ConfirmOpened) and event.look == 1
 
 
 def check(record: Record, expected: Event | None) -> None:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.events import ConfirmTested
 from kdsearch.search.rules import Verdict
-from kdsearch.stats.graded import paired_t_test, recipe_test, unit_means
-from kdsearch.stats.paired import PairedTest, retain_test, tango_test
+from kdsearch.stats.bounded import bounded_mean_test, paired_limits
+from kdsearch.stats.paired import PairedTest, exact_tango_test, retain_test
+from kdsearch.stats.samples import unit_means
+from kdsearch.stats.seeds import recipe_test
+from kdsearch.stats.sequential import Look, nominal_level
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
 OF_A_DOMAIN = (
     "student_only", "teacher_only", "items", "student_score", "teacher_score", "difference",
-    "lower_bound", "upper_bound", "p_value", "verdict", "in_units",
+    "lower_bound", "upper_bound", "p_value", "verdict", "in_units", "level",
 )  # fmt: skip
 """The fields of a test that are kept of each of several domains."""
 
@@ -51,37 +54,56 @@ class Scores(NamedTuple):
         )
 
 
+FEW = 20
+"""Discordant items below which a retained share is tested without asking how they spread."""
+
+
+class Level(NamedTuple):
+    """What a test may spend of the chance of a false match, and what was spent before it."""
+
+    alpha: float
+    before: tuple[Look, ...] = ()
+    """Of the same students, on a part of the items."""
+
+    def nominal(self, items: int, seeds: int = 1) -> float:
+        """Return the level of a test on so many independent items.
+
+        Seeds do not become more as items do: their tests are taken to have nothing in common.
+        """
+        if not self.before or seeds > 1:
+            return self.alpha
+        return nominal_level((*self.before, Look(items, self.alpha)))
+
+
 def paired_test(scores: Scores, rules: Rules, alpha: float) -> PairedTest:
     """Test a student against the rules, by the test that fits its scores.
 
-    Answers that are right or wrong take Tango's test, or the score test of a retained share.
-    Graded ones, and items in units, take a paired t-test; several seeds the test of a recipe.
+    Answers that are right or wrong take Tango's test at its exact level, or the score test of a
+    retained share. Graded ones, and items in units, take the test of a bounded mean; several seeds
+    the test of a recipe.
 
     Args:
         scores: Of every item.
         rules: Margin or share to retain.
-        alpha: This test's share of the chance of a false match.
+        alpha: The level: the chance of a false match.
     """
     confidence, kept = 1.0 - alpha, 1.0 if rules.retain is None else rules.retain
-    whole = _in_units(scores)
+    whole, limits = _in_units(scores), paired_limits(rules.retain)
+    values = [
+        [own - kept * other for own, other in zip(student, whole.teacher, strict=True)]
+        for student in whole.students
+    ]
+    if len(values) > 1:
+        return recipe_test(values, limits, rules.bar, confidence)
     flat = (score for each in (*whole.students, whole.teacher) for score in each)
-    if (
-        len(scores.students) > 1
-        or whole is not scores
-        or not all(score in (0.0, 1.0) for score in flat)
-    ):
-        values = [
-            [own - kept * other for own, other in zip(student, whole.teacher, strict=True)]
-            for student in whole.students
-        ]
-        if len(values) > 1:
-            return recipe_test(values, -rules.bar, confidence)
-        return paired_t_test(values[0], -rules.bar, confidence)
-    pairs = list(zip(scores.students[0], scores.teacher, strict=True))
-    b, c = pairs.count((1.0, 0.0)), pairs.count((0.0, 1.0))
-    if rules.margin is not None:
-        return tango_test(b, c, len(pairs), rules.margin, confidence)
-    return retain_test(pairs.count((1.0, 1.0)), b, c, len(pairs), kept, confidence)
+    if whole is scores and all(score in (0.0, 1.0) for score in flat):
+        pairs = list(zip(scores.students[0], scores.teacher, strict=True))
+        b, c = pairs.count((1.0, 0.0)), pairs.count((0.0, 1.0))
+        if rules.margin is not None:
+            return exact_tango_test(b, c, len(pairs), rules.margin, confidence)
+        if b + c >= FEW:
+            return retain_test(pairs.count((1.0, 1.0)), b, c, len(pairs), kept, confidence)
+    return bounded_mean_test(values[0], limits, rules.bar, confidence)
 
 
 def _in_units(scores: Scores) -> Scores:
@@ -100,17 +122,18 @@ def judge_on_confirm(
     trial: str | None,
     scores: Scores,
     rules: Rules,
-    alpha: float,
+    level: Level,
     flops: Mapping[str, float],
 ) -> ConfirmTested:
     """Test a student on confirm and return the event that says so.
 
-    Of several seeds, scores are means and counts those of the first, which dev chose by. Of items
-    in units, all of it is said of the units, each counting as much as another.
+    Of several seeds, scores are means and counts those of the first. Of items in units, all of it
+    is said of the units, each counting as much as another.
     """
-    test, given = paired_test(scores, rules, alpha), scores
-    scores = _in_units(given)
+    given, scores = scores, _in_units(scores)
     items, first = len(scores.teacher), scores.students[0]
+    nominal = level.nominal(items, len(scores.students))
+    test = paired_test(given, rules, nominal)
     kept = 1.0 if rules.retain is None else rules.retain
     total = math.fsum(math.fsum(student) for student in scores.students)
     student_score = total / (items * len(scores.students))
@@ -129,6 +152,9 @@ def judge_on_confirm(
         p_value=test.p_value,
         verdict=verdict_of(test, rules.bar),
         flops=flops,
+        alpha=level.alpha,
+        level=nominal,
+        look=1 + len(level.before),
         seeds=len(scores.students),
         in_units=scores is not given,
     )
@@ -139,7 +165,7 @@ def judge_on_domains(
     trial: str | None,
     scores: Scores,
     rules: Rules,
-    alpha: float,
+    levels: Mapping[str | None, Level],
     flops: Mapping[str, float],
     places: Mapping[str, Sequence[int]],
 ) -> ConfirmTested:
@@ -150,12 +176,12 @@ def judge_on_domains(
         trial: The trial that dev chose.
         scores: Of every item.
         rules: Margin or share to retain.
-        alpha: This size's share of the chance of a false match.
+        levels: By label; None for all items together.
         flops: What answering confirm cost.
         places: Of each domain's items, by its label.
     """
     each = {
-        label: judge_on_confirm(size, trial, scores.at(own), rules, alpha, {})
+        label: judge_on_confirm(size, trial, scores.at(own), rules, levels[label], {})
         for label, own in places.items()
     }
     verdicts = {Verdict(event.verdict) for event in each.values()}
@@ -165,7 +191,7 @@ def judge_on_domains(
     worst = max(each, key=lambda label: each[label].p_value)
     if verdict is Verdict.NO_MATCH:  # the domain that refuses it speaks
         worst = min(each, key=lambda label: each[label].upper_bound)
-    whole = judge_on_confirm(size, trial, scores, rules, alpha, flops)
+    whole = judge_on_confirm(size, trial, scores, rules, levels[None], flops)
     shown = each[worst]
     return replace(
         whole,
@@ -222,9 +248,20 @@ def recipe_event(
 
     Of several domains, `places` are those of the items of each: see `judge_on_domains`.
     """
-    alpha = policy.share(size)
+    alpha, before = policy.share(size), policy.earlier_tests(size)
     trial = next(verdict.best_trial for verdict in policy.verdicts() if verdict.size == size)
     scores = Scores(students_right, teacher_right, units)
-    asked = size, trial, scores, policy.rules, alpha, flops or {}
-    event = judge_on_domains(*asked, places) if places else judge_on_confirm(*asked)
+    levels = {label: _level(alpha, before, label) for label in (None, *(places or ()))}
+    asked, flops = (size, trial, scores, policy.rules), flops or {}
+    if places:
+        event = judge_on_domains(*asked, levels, flops, places)
+    else:
+        event = judge_on_confirm(*asked, levels[None], flops)
     return replace(event, exploratory=policy.exploratory)
+
+
+def _level(alpha: float, before: Sequence[ConfirmTested], label: str | None) -> Level:
+    """Return the level of a test, given those before it, on all items or on a domain's."""
+    items = [test.items if label is None else test.domains[label]["items"] for test in before]
+    spent = [test.alpha or 0.0 for test in before]
+    return Level(alpha, tuple(map(Look, items, spent)))

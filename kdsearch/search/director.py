@@ -139,7 +139,9 @@ class Director:
             if isinstance(event, TrialStarted)
         }
         self._teacher_ready = any(isinstance(r.event, TeacherReady) for r in journal.records)
-        self._checked = any(isinstance(r.event, ConfirmChecked) for r in journal.records)
+        checks = [r.event.items for r in journal.records if isinstance(r.event, ConfirmChecked)]
+        self._checked = checks[-1] if checks else 0
+        """The confirm items that the teacher's answers were checked on."""
         changed = plan_changes(journal.records, started.plan)
         more = more_ablations(journal.records, started.plan)
         self.finished = not changed and not more and _ended(journal.records)
@@ -309,9 +311,10 @@ class Director:
         return [self.units[item] for item in items] if items[0] in self.units else None
 
     def _reliable(self, result: Mapping[str, Any]) -> bool:
-        """Check confirm before the first test; return whether there is to be one."""
-        if not self._checked:
-            self._checked = True
+        """Check confirm before the first test on it, and once items are added; say if it may be."""
+        items = len(read_item_scores(self.run / "teacher" / "confirm.jsonl").ids)
+        if items != self._checked:
+            self._checked = items
             guesses = self.confirm_guesses() if self.confirm_guesses else None
             asked = self.run / "teacher", guesses, self.policy.rules, self.units
             check = confirm_check(*asked, several=self.several)

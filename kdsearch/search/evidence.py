@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from kdsearch.stats.distributions import normal_quantile
-from kdsearch.stats.graded import Spread, t_test_of
+from kdsearch.stats.bounded import paired_limits
+from kdsearch.stats.distributions import normal_quantile, normal_tail
 from kdsearch.stats.paired import score_statistic, tango_statistic
 
 if TYPE_CHECKING:
@@ -48,11 +48,20 @@ class Evidence(NamedTuple):
     """The difference from which on the trial passes."""
     below: bool
     """Whether the one-sided upper bound of the difference lies below the bar."""
+    confirm_items: int
+    """On which it would be tested."""
 
     @property
     def passes(self) -> bool:
         """Whether confirm would probably confirm it."""
         return self.difference >= self.required
+
+    @property
+    def hope(self) -> float:
+        """The chance that confirm would show what is required, given what dev showed."""
+        error = math.sqrt(self.square / self.items + self.square / self.confirm_items)
+        distance = self.required - self.difference
+        return normal_tail(distance / error) if error else float(distance <= 0.0)
 
     @property
     def required_score(self) -> float:
@@ -69,10 +78,10 @@ def answers_of(figures: Mapping[str, Any]) -> Answers:
 def weigh(answers: Answers, rules: Rules) -> Evidence:
     """Compare a trial's answers on dev with what would probably be confirmed.
 
-    It passes when its difference, observed again on the confirm items, would clear the bar at
-    half of alpha (the candidate's share of the climb). A test on dev itself would make a small
-    dev the bottleneck: with 600 items, 16 % of them discordant, a student equal to its teacher
-    would pass a margin of three points only 57 % of the time.
+    It passes when its difference, observed again on the confirm items, would clear the bar at the
+    candidate's share of alpha (half of what the opening may spend). A test on dev itself would make
+    a small dev the bottleneck: with 600 items, 16 % of them discordant, a student equal to its
+    teacher would pass a margin of three points only 57 % of the time.
 
     Of several domains, the one that is furthest from passing speaks for all, and one below the
     bar is enough to be below it.
@@ -89,6 +98,7 @@ def weigh(answers: Answers, rules: Rules) -> Evidence:
         items=items,
         required=rules.bar + _reach(square, rules),
         below=_below(answers, rules),
+        confirm_items=rules.confirm_items,
     )
 
 
@@ -113,7 +123,9 @@ def expected_at_the_bar(evidence: Evidence, rules: Rules) -> Evidence:
 
 
 def _reach(square: float, rules: Rules) -> float:
-    return normal_quantile(1.0 - rules.alpha / 2.0) * math.sqrt(square / rules.confirm_items)
+    return normal_quantile(1.0 - rules.opening_alpha / 2.0) * math.sqrt(
+        square / rules.confirm_items
+    )
 
 
 def _moments(answers: Answers, rules: Rules) -> tuple[float, float, int]:
@@ -134,9 +146,7 @@ def _moments(answers: Answers, rules: Rules) -> tuple[float, float, int]:
 def _below(answers: Answers, rules: Rules) -> bool:
     """Whether the one-sided upper bound of the difference lies below the bar."""
     if answers.paired is not None:
-        figures = answers.paired
-        spread = Spread(figures["difference"], figures["deviation"], int(figures["items"]))
-        return t_test_of(spread, -rules.bar, rules.confidence).upper_bound < rules.bar
+        return _upper_bound(answers.paired, rules) < rules.bar
     student_only, teacher_only, items = answers[1:4]
     if rules.retain is None:
         statistic = tango_statistic(student_only, teacher_only, items, rules.bar)
@@ -148,3 +158,16 @@ def _below(answers: Answers, rules: Rules) -> bool:
             0.0,
         )
     return statistic < -normal_quantile(rules.confidence)
+
+
+def _upper_bound(figures: Mapping[str, float], rules: Rules) -> float:
+    """Return an upper bound of a mean difference of which mean and deviation alone are known.
+
+    One more item at the best score that is possible is counted in, as `bounded_mean_test` does, so
+    that differences without variance are no certainty.
+    """
+    mean, count, best = figures["difference"], figures["items"], paired_limits(rules.retain).high
+    whole = count + 1.0
+    centre = mean + (best - mean) / whole
+    squares = (count - 1.0) * figures["deviation"] ** 2 + (best - mean) ** 2 * count / whole
+    return centre + normal_quantile(rules.confidence) * math.sqrt(squares) / whole

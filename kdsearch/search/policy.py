@@ -7,8 +7,9 @@ number of slots.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.errors import RunError
 from kdsearch.events import (
@@ -23,13 +24,13 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.search import sentences
-from kdsearch.search.agreement import first_under_present_plan, replay
+from kdsearch.search.agreement import first_opening, first_under_present_plan, replay
 from kdsearch.search.confirm import confirm_event, recipe_event
 from kdsearch.search.evidence import Answers, weigh
 from kdsearch.search.futility import FUTILE, Watch
 from kdsearch.search.refusals import Refusal, refusal_of
 from kdsearch.search.replicas import Recipe, Replicas
-from kdsearch.search.route import Route
+from kdsearch.search.route import Route, Step
 from kdsearch.search.rules import (
     FINISHED,
     WAIT,
@@ -48,7 +49,7 @@ from kdsearch.search.state import Ending, Result, SizeState
 from kdsearch.spec.models import Strategy
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kdsearch.events import Record
 
@@ -71,6 +72,14 @@ __all__ = [
 ]
 
 
+class _Retest(NamedTuple):
+    """A size that confirm tests again, once items were added."""
+
+    position: int
+    alpha: float
+    look: int
+
+
 class Policy:
     """The state of one search.
 
@@ -78,9 +87,17 @@ class Policy:
         sizes: In ascending order of parameters.
         rules: What a match is.
         fingerprint: A hash of the confirm items, for `ConfirmOpened`.
+        opening_alpha: Asked, when confirm is opened, for the chance of a false match that it may
+            spend; that of the rules unless given.
     """
 
-    def __init__(self, sizes: Sequence[SizeCost], rules: Rules, fingerprint: str = "") -> None:
+    def __init__(
+        self,
+        sizes: Sequence[SizeCost],
+        rules: Rules,
+        fingerprint: str = "",
+        opening_alpha: Callable[[], float] | None = None,
+    ) -> None:
         if not sizes or len({size.name for size in sizes}) < len(sizes):
             raise ValueError("needs at least one size, each with a name of its own")
         self.sizes = tuple(sizes)
@@ -98,7 +115,11 @@ class Policy:
         for position, size in enumerate(sizes):
             for index in (None, *range(rules.configurations)):
                 self._trials[trial_id(size.name, index, rules.seed)] = (position, index)
-        self._route = Route(self.sizes, self.rules)
+        self._opening_alpha = opening_alpha
+        self._opened: ConfirmOpened | None = None
+        self._route = Route(self.sizes, self.rules, self._alpha)
+        self._history: list[ConfirmTested] = []
+        self._again: list[_Retest] = []
         self._reasons: dict[int, str] = {}
         self._confirm_out = False
         self._refusal: Refusal | None = None
@@ -118,17 +139,20 @@ class Policy:
             index = self._states[position].take(whole=self._whole)
             if index is not None:
                 return self._train(position, index)
-        if (job := self._next_for_confirm()) is not None:
+        if (job := self._next_for_confirm() or self._next_again()) is not None:
             return job
         return WAIT if self._working() else FINISHED
 
     def apply(self, event: Event) -> list[Event]:
         """Take in an event and return the decisions that newly follow from it.
 
-        Events that decide nothing, such as the policy's own, are passed over.
+        Events that decide nothing, such as the policy's own, are passed over. `ConfirmOpened` for a
+        second look comes from outside: it adds items for sizes that are undecided.
         """
         self._refusal = self._refusal or refusal_of(event, self.rules)
         match event:
+            case ConfirmOpened(look=look) if look > 1:
+                self._reopen(event)
             case ConfirmTested():
                 return self._apply_test(event)
             case TrialProgress():
@@ -182,6 +206,8 @@ class Policy:
         self._exploratory = any(
             isinstance(record.event, ConfirmOpened) for record in records[:present]
         )
+        openings = (record.event for record in records[present:] if first_opening(record.event))
+        self._opened = next((event for event in openings if isinstance(event, ConfirmOpened)), None)
         return replay(records, present, self.apply)
 
     @property
@@ -196,9 +222,25 @@ class Policy:
             RunError: If confirm was not opened for it.
         """
         position = self._positions.get(size)
+        if self._again and self._again[0].position == position:
+            return self._again[0].alpha
         if position is None or position not in self._route.shares:
             raise RunError(f"confirm was not declared for size '{size}'")
         return self._route.shares[position]
+
+    def earlier_tests(self, size: str) -> list[ConfirmTested]:
+        """Return the tests of a size on the items that it had before, the first one first."""
+        return [test for test in self._history if test.size == size]
+
+    def undecided_on_confirm(self) -> list[str]:
+        """Return the sizes whose verdict more confirm items may change, in ascending order."""
+        return [
+            verdict.size
+            for verdict in self.verdicts()
+            if verdict.verdict is Verdict.UNDECIDED
+            and verdict.decided_on == "confirm"
+            and not verdict.exploratory
+        ]
 
     def differences(self, size: str) -> Mapping[int, float | None]:
         """Return how each configuration of a size ended: None where it failed."""
@@ -243,7 +285,7 @@ class Policy:
 
     def _working(self) -> bool:
         """Whether something is still to be learnt."""
-        if not self._route.answered:
+        if not self._route.answered or self._again:
             return True
         ended = all(self._states[position].baseline_ended for position in self._route.visited)
         return not ended or (self._whole and not all(state.complete for state in self._states))
@@ -307,7 +349,7 @@ class Policy:
                 reason = sentences.dev_reason(self.sizes[focus].name, state, step.then)
                 decisions.append(self._decided(focus, state.verdict(), "dev", reason))
                 if step.declared:
-                    decisions.append(self._opening(step.declared))
+                    decisions.append(self._opening(step))
             elif awaiting is not None and (known := self._known_test(awaiting)) is not None:
                 decisions.append(self._take_test(known))
             elif awaiting is not None and self._untestable(awaiting):
@@ -350,12 +392,36 @@ class Policy:
         reason = f"{self.sizes[position].name} is undecided: {few}; {then}"
         return self._decided(position, Verdict.UNDECIDED, "dev", reason)
 
-    def _opening(self, declared: Sequence[int]) -> ConfirmOpened:
+    def _alpha(self) -> float:
+        """Return what the opening of confirm may spend; what it spent, of a journal that says."""
+        if self._opened is not None:
+            known = self._opened.alpha
+            return math.fsum(self._opened.alphas) if known is None else known
+        return self.rules.opening_alpha if self._opening_alpha is None else self._opening_alpha()
+
+    def _opening(self, step: Step) -> ConfirmOpened:
         return ConfirmOpened(
-            sizes=tuple(self.sizes[position].name for position in declared),
-            alphas=tuple(self._route.shares[position] for position in declared),
+            sizes=tuple(self.sizes[position].name for position in step.declared),
+            alphas=step.alphas,
             fingerprint=self.fingerprint,
+            alpha=math.fsum(step.alphas),
         )
+
+    def _reopen(self, event: ConfirmOpened) -> None:
+        """Let confirm test sizes again, with items added."""
+        places = [self._positions[size] for size in event.sizes]
+        pairs = zip(places, event.alphas, strict=True)
+        self._again = [_Retest(position, alpha, event.look) for position, alpha in pairs]
+
+    def _next_again(self) -> Job | None:
+        """Return the next test with items added."""
+        if not self._again or self._confirm_out:
+            return None
+        self._confirm_out = True
+        position, _, look = self._again[0]
+        recipe = self._recipe(position)
+        trials = () if recipe is None else recipe.trials
+        return Confirm(self.sizes[position].name, self._best_trial(position) or "", trials, look)
 
     def _decided(self, position: int, verdict: Verdict, on: str, reason: str) -> SizeDecided:
         self._reasons[position] = reason
@@ -369,14 +435,22 @@ class Policy:
 
     def _apply_test(self, event: ConfirmTested) -> list[Event]:
         position = self._positions.get(event.size or "")
-        if position is None or position != self._route.awaiting or self._refusal is not None:
+        again = self._again[0].position if self._again else self._route.awaiting
+        if position is None or position != again or self._refusal is not None:
             raise RunError(f"confirm was not asked to test size '{event.size}'")
         return [self._take_test(event), *self._decide()]
 
     def _take_test(self, event: ConfirmTested) -> SizeDecided:
-        self.tests.append(event)
+        self.tests = [test for test in self.tests if test.size != event.size] + [event]
+        self._history.append(event)
         self._confirm_out = False
-        then = self._route.after_confirm(event.verdict == Verdict.MATCH)
+        matched = event.verdict == Verdict.MATCH
+        if self._again:
+            self._again = [] if matched else self._again[1:]
+            larger = self.sizes[self._again[0].position].name if self._again else ""
+            then = f"next {larger}" if larger else "the search is over"
+        else:
+            then = self._route.after_confirm(matched)
         reason = sentences.confirm_reason(event, self.rules, then)
         position = self._positions[event.size or ""]
         return self._decided(position, Verdict(event.verdict), "confirm", reason)

@@ -10,7 +10,7 @@ from kdsearch.search.answers import ItemScores, read_item_scores
 from kdsearch.search.sensitivity import allowed_loss, chance_score, sensitivity_of
 from kdsearch.search.several import places_by_domain
 from kdsearch.stats.chance import Guesses, judge_teacher
-from kdsearch.stats.graded import unit_means
+from kdsearch.stats.samples import unit_means
 from kdsearch.stats.two_sample import Rate, shift_p_value
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """Further seeds of the configuration that confirm is to test.
 
 One seed says "this checkpoint matches"; three or more say "this recipe matches at this size". All
-of them are tested together, never the best.
+of them are tested together, never the best; the seed by which dev chose the recipe is none of them,
+since it was chosen for its score.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from kdsearch.events import TrialFinished, TrialStopped
 from kdsearch.search.rules import trial_id
-from kdsearch.stats.graded import SMALLEST_SEEDS
+from kdsearch.stats.seeds import SMALLEST_SEEDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Recipe:
-    """One size's chosen configuration with all its seeds."""
+    """One size's chosen configuration with its fresh seeds."""
 
     size: str
     index: int
-    first: int
-    """The seed that dev chose by."""
     waiting: list[int]
     """Seeds to hand out."""
     finished: list[int] = field(default_factory=list)
@@ -67,12 +66,12 @@ class Recipe:
     @property
     def testable(self) -> bool:
         """Whether enough seeds finished to speak of the recipe."""
-        return len(self.finished) + 1 >= SMALLEST_SEEDS
+        return len(self.finished) >= SMALLEST_SEEDS
 
     @property
     def trials(self) -> tuple[str, ...]:
-        """The trials to test, the one that dev chose first."""
-        return tuple(self.trial(seed) for seed in (self.first, *sorted(self.finished)))
+        """The trials to test."""
+        return tuple(self.trial(seed) for seed in sorted(self.finished))
 
 
 class Replicas:
@@ -87,12 +86,11 @@ class Replicas:
     """
 
     def __init__(self, sizes: Sequence[str], rules: Rules) -> None:
-        self._first = rules.seed
-        self._further = range(rules.seed + 1, rules.seed + rules.seeds)
+        self._fresh = rules.fresh_seeds if rules.seeds > 1 else range(0)
         self._recipes: dict[tuple[str, int], Recipe] = {}
         self._seeds = {
             trial_id(size, index, seed): (size, index, seed)
-            for seed in self._further
+            for seed in self._fresh
             for size in sizes
             for index in range(rules.configurations)
         }
@@ -102,7 +100,7 @@ class Replicas:
 
     def recipe(self, size: str, index: int | None) -> Recipe | None:
         """Return a size's recipe; None where one checkpoint is tested or none passed."""
-        return self._recipe(size, index) if self._further and index is not None else None
+        return self._recipe(size, index) if self._fresh and index is not None else None
 
     def end(self, event: TrialFinished | TrialFailed | TrialStopped) -> None:
         """Take in how a replica ended."""
@@ -116,6 +114,6 @@ class Replicas:
     def _recipe(self, size: str, index: int) -> Recipe:
         known = self._recipes.get((size, index))
         if known is None:
-            known = Recipe(size, index, self._first, list(self._further))
+            known = Recipe(size, index, list(self._fresh))
             self._recipes[size, index] = known
         return known

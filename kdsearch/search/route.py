@@ -15,7 +15,7 @@ from kdsearch.spec.models import Strategy
 from kdsearch.stats.paired import alpha_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from kdsearch.search.rules import Rules, SizeCost
 
@@ -24,6 +24,10 @@ TRIALS_TO_PASS = 2.0
 
 FUTILE_SHARE = 0.55
 """Of its training that a futile trial does on average."""
+
+LEAST_HOPE = 0.1
+"""The chance to be confirmed from which on a size that did not pass on dev is tested all the same,
+where no size passed."""
 
 INVERSION = 3.0
 """Standard errors by which a larger size must be worse before sizes stop being taken as ordered."""
@@ -38,6 +42,8 @@ class Finding(NamedTuple):
     required: float
     variance: float
     """Of the difference, from the sampling of items."""
+    hope: float = 0.0
+    """The chance that confirm would show what is required; 0 where dev excludes a match."""
 
     @property
     def distance(self) -> float | None:
@@ -52,6 +58,8 @@ class Step(NamedTuple):
     """In words."""
     declared: tuple[int, ...] = ()
     """Sizes that confirm may test, if it is opened now."""
+    alphas: tuple[float, ...] = ()
+    """The share of alpha of each declared size, if none is left out on the way."""
 
 
 class Route:
@@ -60,9 +68,13 @@ class Route:
     Args:
         sizes: In ascending order.
         rules: The strategy, and how trials end.
+        opening_alpha: Asked, when confirm is opened, for the chance of a false match that it may
+            spend.
     """
 
-    def __init__(self, sizes: Sequence[SizeCost], rules: Rules) -> None:
+    def __init__(
+        self, sizes: Sequence[SizeCost], rules: Rules, opening_alpha: Callable[[], float]
+    ) -> None:
         self.names = [size.name for size in sizes]
         self.rules = rules
         self.visited: list[int] = []
@@ -72,9 +84,14 @@ class Route:
         self.awaiting: int | None = None
         """The size that confirm is to test."""
         self.shares: dict[int, float] = {}
-        """The share of alpha of each declared size, once confirm is opened."""
+        """The share of alpha of each size that confirm tests or has tested."""
+        self.unspent = 0.0
+        """Of alpha, for the sizes that are still to be tested."""
         self.scanning = False
         """A larger size did worse than a smaller one: sizes are no longer taken as ordered."""
+        self._opening_alpha = opening_alpha
+        self._candidate: int | None = None
+        self._probing = False
         self._visits = [_expected_visit(size, rules) for size in sizes]
         self._visit(next_size(rules.strategy, self._visits, set(), {}))
 
@@ -89,7 +106,7 @@ class Route:
         if position is None:
             raise ValueError("no size is under way")
         self.findings[position] = finding
-        if self.shares:
+        if self._candidate is not None:
             return self._after_climb(position, finding)
         inverted = not finding.passed and not self.scanning and self._inverted()
         self.scanning |= inverted
@@ -99,22 +116,25 @@ class Route:
             note = "larger sizes do worse, so the others are tried upward: " if inverted else ""
             return Step(f"{note}next {self.names[following]}")
         winners = [place for place, finding in self.findings.items() if finding.passed]
-        if not winners:
+        if winners:
+            return self._open(min(winners))
+        hope, nearest = max((finding.hope, place) for place, finding in self.findings.items())
+        if hope < LEAST_HOPE:
             return Step("no size is left to try")
-        return self._open(min(winners))
+        return self._open(nearest)
 
     def after_confirm(self, matched: bool) -> str:
         """Go on from the size that confirm has tested."""
         position, self.awaiting = self.awaiting, None
-        if matched or position is None:
+        if position is None or self._probing:
             return "the search is over"
-        return self._climb(position)
+        return self._probe(position) if matched else self._climb(position)
 
     def ahead(self) -> list[int]:
         """Return sizes that may come next, whatever the one under way turns out to be."""
         if self.focus is None:
             return []
-        if self.shares:
+        if self._candidate is not None:
             larger = range(self.focus + 1, len(self.names))
             return [place for place in larger if place not in self.findings][:1]
         found = set()
@@ -159,16 +179,41 @@ class Route:
     def _open(self, candidate: int) -> Step:
         """Declare the sizes from the candidate to the top, with their shares of alpha."""
         declared = tuple(range(candidate, len(self.names)))
-        alphas = alpha_shares(len(declared), self.rules.alpha)
-        self.shares = dict(zip(declared, alphas, strict=True))
-        self.awaiting = candidate
-        return Step(f"confirm tests {self.names[candidate]}", declared)
+        self._candidate, self.unspent = candidate, self._opening_alpha()
+        alphas = alpha_shares(len(declared), self.unspent)
+        return Step(self._test(candidate), declared, alphas)
+
+    def _test(self, position: int) -> str:
+        """Let confirm test a size, at half of what is unspent or, of the last one, all of it."""
+        larger = range(position + 1, len(self.names))
+        more = not self._probing and any(
+            place not in self.findings or self.findings[place].passed for place in larger
+        )
+        self.shares[position] = self.unspent / 2.0 if more else self.unspent
+        self.unspent -= self.shares[position]
+        self.focus, self.awaiting = None, position
+        return f"confirm tests {self.names[position]}"
 
     def _after_climb(self, position: int, finding: Finding) -> Step:
-        if not finding.passed:
-            return Step(self._climb(position))
-        self.focus, self.awaiting = None, position
-        return Step("confirm tests it")
+        if finding.passed:
+            return Step(self._test(position))
+        if self._probing:
+            self.focus = None
+            return Step("the search is over")
+        return Step(self._climb(position))
+
+    def _probe(self, position: int) -> str:
+        """Turn to the largest smaller size that was not visited, if that was asked for.
+
+        The match that was just found hands its share of alpha on (Bretz et al. 2009).
+        """
+        smaller = [place for place in range(position) if place not in self.findings]
+        if not self.rules.probe_below or not smaller:
+            return "the search is over"
+        self._probing = True
+        self.unspent = self.shares[position]
+        self._visit(smaller[-1])
+        return f"next {self.names[smaller[-1]]}, to probe below the match"
 
     def _climb(self, position: int) -> str:
         """Turn to the next larger size that may still be confirmed."""
@@ -178,8 +223,7 @@ class Route:
                 self._visit(larger)
                 return f"next {self.names[larger]}"
             if self.findings[larger].passed:
-                self.awaiting = larger
-                return f"confirm tests {self.names[larger]}"
+                return self._test(larger)
         return "no larger size is left"
 
 

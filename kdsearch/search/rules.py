@@ -72,7 +72,14 @@ class Rules:
     strategy: Strategy = Strategy.BISECT
     seed: int = 0
     seeds: int = 1
-    """1 tests the checkpoint that passed on dev; from 3 on, its recipe is tested over seeds."""
+    """1 tests the checkpoint that passed on dev; from 3 on, its recipe is tested over so many
+    fresh seeds."""
+    reserve: float = 0.0
+    """The share of alpha that each opening of confirm leaves for items added later."""
+    available: float | None = None
+    """What earlier openings of the same items left of alpha; all of it unless given."""
+    probe_below: bool = False
+    """After a match, try the largest smaller size that was not visited."""
     futility: bool = True
     """Stop trials whose own reports leave them less than a 5 % chance to pass."""
     speculate: bool = False
@@ -94,6 +101,18 @@ class Rules:
     def alpha(self) -> float:
         """The chance of any false match."""
         return round(1.0 - self.confidence, 12)  # .05, not .05000000000000004
+
+    @property
+    def opening_alpha(self) -> float:
+        """The chance of a false match that the first opening of confirm may spend."""
+        whole = self.alpha if self.available is None else self.available
+        return whole * (1.0 - self.reserve)
+
+    @property
+    def fresh_seeds(self) -> range:
+        """The seeds whose students are tested; of one checkpoint the seed that dev chose it by."""
+        first = self.seed if self.seeds == 1 else self.seed + 1
+        return range(first, first + self.seeds)
 
     @property
     def bar(self) -> float:
@@ -121,7 +140,9 @@ class Confirm:
     size: str
     trial: str
     seeds: tuple[str, ...] = ()
-    """Where the recipe is tested: the trials of all its seeds, `trial` among them."""
+    """Where the recipe is tested: the trials of all its fresh seeds."""
+    look: int = 1
+    """Counts the times that confirm was opened for it; from 2 on, items were added."""
 
 
 class Idle(StrEnum):

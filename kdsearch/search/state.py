@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kdsearch.search.futility import LEAST_CHANCE, LEAST_ENDED, chance_of_more
 from kdsearch.search.route import Finding
 from kdsearch.search.rules import Verdict
-from kdsearch.stats.graded import Running
+from kdsearch.stats.samples import Running
 
 if TYPE_CHECKING:
     from kdsearch.search.evidence import Evidence
@@ -176,6 +176,7 @@ class SizeState:
             difference=self.results[best].difference,
             required=evidence.required,
             variance=evidence.square / evidence.items,
+            hope=0.0 if self._below else evidence.hope,
         )
 
     def verdict(self) -> Verdict:

@@ -6,6 +6,7 @@ import math
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
+from kdsearch.plugin.domain_calls import score_aggregate
 from kdsearch.plugin.union import Union
 from kdsearch.stats.paired import wilson_interval
 
@@ -113,7 +114,7 @@ def aggregate_intervals(
 
         def figure(places: Sequence[int], name: str = name) -> float:
             chosen = [predictions[place] for place in places]
-            return domain.score(chosen, [examples[place] for place in places]).aggregates[name]
+            return score_aggregate(domain, name, chosen, [examples[place] for place in places])
 
         found[name] = bootstrap_interval(figure, len(examples), confidence, units)
     return found

@@ -1,7 +1,7 @@
 """When a student matches its teacher: paired tests on items that both answered.
 
-Each test states its hypothesis and error rate. Items must be independent; dependent or graded
-ones go through `graded`. Nothing here chooses a size.
+Each test states its hypothesis and error rate. Items must be right or wrong and independent; others
+go through `bounded`. Nothing here chooses a size.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def tango_test(
     Null hypothesis: the difference of the rates of right answers, student minus teacher, is at
     most `-margin`. The score test of Tango (1998, Statistics in Medicine 17:891-908) in closed
     form. Its error rate is asymptotic: up to 6.02 % at a nominal 5 % (300 items of which 2 %
-    disagree), below 5.5 % where at least 20 items are expected to disagree. Two students that
-    agree with the teacher on every item give statistic 0 at margin 0, and no pass.
+    disagree); `exact_tango_test` keeps the nominal one. Two students that agree with the teacher on
+    every item give statistic 0 at margin 0, and no pass.
 
     Args:
         student_only: Items that the student has right and the teacher wrong.
@@ -61,6 +61,29 @@ def tango_test(
         return tango_statistic(student_only, teacher_only, items, difference)
 
     return _invert(score, (-1.0, 1.0), -margin, confidence)
+
+
+def exact_tango_test(
+    student_only: int, teacher_only: int, items: int, margin: float, confidence: float
+) -> PairedTest:
+    """Test as `tango_test` does, at a critical value that keeps the level exactly.
+
+    The critical value is the nominal one wherever that keeps the level at the margin, whatever the
+    share of items that disagree; see `exact`. The bounds are those of Tango's test at it.
+    """
+    from kdsearch.stats.exact import SURE, ExactSize, tango_critical_value
+
+    nominal = tango_test(student_only, teacher_only, items, margin, confidence)
+    alpha, discordant = round(1.0 - confidence, 12), student_only + teacher_only
+    critical = tango_critical_value(discordant, items, margin, alpha)
+    if critical > normal_quantile(confidence):
+        level = 1.0 - normal_tail(critical)
+        nominal = tango_test(student_only, teacher_only, items, margin, level)
+    p_value = nominal.p_value
+    if SURE < p_value < 0.5:  # elsewhere the exact one changes no decision
+        just = nominal.statistic - NOTHING
+        p_value = max(p_value, ExactSize(discordant, items, margin).at(just))
+    return nominal._replace(p_value=p_value)
 
 
 def tango_statistic(student_only: int, teacher_only: int, items: int, difference: float) -> float:
@@ -160,18 +183,17 @@ def wilson_interval(right: float, items: int, confidence: float) -> tuple[float,
 def alpha_shares(count: int, alpha: float) -> tuple[float, ...]:
     """Split the chance of a false match over the sizes that confirm may test.
 
-    Half goes to the candidate, the other half evenly to the larger sizes: by Bonferroni's
-    inequality the chance of any false match stays below alpha, whichever are tested and in
-    whatever order. (In simulation .047-.049 with every size at exactly the margin; Holm, or alpha
-    over those that remain, gives .07-.12.)
+    Each size takes half of what those before it left, the last one all of it. By Bonferroni's
+    inequality the chance of any false match stays below alpha. A size that fails on dev is not
+    tested and leaves its share to the larger ones: dev knows nothing of confirm, so that the shares
+    along the way are fixed before confirm is read.
 
     Args:
         count: Sizes from the candidate to the top of the ladder.
         alpha: The chance of any false match.
     """
-    if count <= 1:
-        return (alpha,) * count
-    return (alpha / 2.0, *[alpha / (2.0 * (count - 1))] * (count - 1))
+    halves = [alpha / 2.0**place for place in range(1, count)]
+    return (*halves, halves[-1] if halves else alpha)[: max(0, count)]
 
 
 def _ratio(score: float, variance: float) -> float:

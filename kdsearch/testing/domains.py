@@ -15,6 +15,7 @@ from kdsearch.plugin.api import (
     Use,
     configured,
 )
+from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.spec.models import Splits
 from kdsearch.splits import divide
 
@@ -120,6 +121,11 @@ class DomainContract:
         _check_shape(domain, scores, len(examples))
         primary = scores.per_item[domain.metrics[0]]
         assert not any(primary), f"{domain.metrics[0]} of no answer is not 0"
+
+    def test_the_metric_tells_right_from_wrong(self, tmp_path: Path) -> None:
+        """Wrong answers score less; order, other items and a second call change nothing."""
+        domain, options, examples = self.loaded(tmp_path)
+        check_metric(domain, options, examples, domain.metrics[0])
 
 
 def _gold(domain: Domain, options: Any, examples: Sequence[Example]) -> list[Prediction]:

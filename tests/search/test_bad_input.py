@@ -30,9 +30,18 @@ def test_no_configuration_in_reach_is_no_match() -> None:
 
 def test_a_near_miss_on_dev_is_undecided() -> None:
     policy = Policy(SIZES, RULES)
-    drive(policy, ladder(*[-0.1] * 6, -0.03), LEVEL)
+    drive(policy, ladder(*[-0.1] * 6, -0.035), LEVEL)
     assert policy.outcome() == "undecided"
     assert policy.sentence().startswith("Undecided: nothing tried at")
+    assert policy.tests == []
+
+
+def test_where_nothing_passes_on_dev_confirm_tests_what_may_still_match() -> None:
+    policy = Policy(SIZES, RULES)
+    drive(policy, ladder(*[-0.1] * 4, -0.03, -0.025, -0.04), {**LEVEL, "F": 0.01})
+    assert [test.size for test in policy.tests] == ["F"]
+    assert policy.tests[0].alpha == pytest.approx(0.05)  # no larger size passed: all of it
+    assert policy.outcome() == "match"
 
 
 def test_a_size_whose_trials_all_failed_sends_the_search_up_and_says_so() -> None:

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from kdsearch.search.confirm import Scores, judge_on_confirm, paired_test
+from kdsearch.search.confirm import Level, Scores, judge_on_confirm, paired_test
 from kdsearch.search.rules import Rules
-from kdsearch.stats.graded import paired_t_test, recipe_test
-from kdsearch.stats.paired import retain_test, tango_test
+from kdsearch.stats.bounded import bounded_mean_test, paired_limits
+from kdsearch.stats.paired import exact_tango_test, retain_test
+from kdsearch.stats.seeds import recipe_test
+from kdsearch.stats.sequential import Look
 
 RULES = Rules(margin=0.03, dev_items=10, confirm_items=1000)
 STUDENT = [1.0] * 870 + [0.0] * 30 + [1.0] * 20 + [0.0] * 80
@@ -16,7 +18,7 @@ TEACHER = [1.0] * 900 + [0.0] * 100
 
 def test_right_and_wrong_answers_take_tango() -> None:
     test = paired_test(Scores([STUDENT], TEACHER), RULES, 0.025)
-    assert test == tango_test(20, 30, 1000, 0.03, 0.975)
+    assert test == exact_tango_test(20, 30, 1000, 0.03, 0.975)
 
 
 def test_a_share_to_retain_takes_its_score_test() -> None:
@@ -24,11 +26,18 @@ def test_a_share_to_retain_takes_its_score_test() -> None:
     assert test == retain_test(870, 20, 30, 1000, 0.97, 0.95)
 
 
-def test_graded_scores_take_a_paired_t() -> None:
+def test_a_share_to_retain_that_few_items_speak_of_takes_the_bounded_mean() -> None:
+    rules, student = replace(RULES, margin=None, retain=0.97), [1.0] * 890 + [0.0] * 110
+    values = [own - 0.97 * other for own, other in zip(student, TEACHER, strict=True)]
+    expected = bounded_mean_test(values, paired_limits(0.97), 0.0, 0.95)
+    assert paired_test(Scores([student], TEACHER), rules, 0.05) == expected
+
+
+def test_graded_scores_take_the_bounded_mean() -> None:
     graded = [score / 2 for score in STUDENT]
     test = paired_test(Scores([graded], TEACHER), RULES, 0.05)
     differences = [own - other for own, other in zip(graded, TEACHER, strict=True)]
-    assert test == paired_t_test(differences, 0.03, 0.95)
+    assert test == bounded_mean_test(differences, paired_limits(None), -0.03, 0.95)
 
 
 def test_units_widen_the_bounds() -> None:
@@ -46,8 +55,10 @@ def test_several_seeds_are_tested_as_a_recipe() -> None:
         [own - other for own, other in zip(student, TEACHER, strict=True)]
         for student in scores.students
     ]
-    assert paired_test(scores, RULES, 0.05) == recipe_test(differences, 0.03, 0.95)
-    event = judge_on_confirm("A", "A-c0-s0", scores, RULES, 0.05, {})
+    assert paired_test(scores, RULES, 0.05) == recipe_test(
+        differences, paired_limits(None), -0.03, 0.95
+    )
+    event = judge_on_confirm("A", "A-c0-s0", scores, RULES, Level(0.05), {})
     assert event.student_score == pytest.approx((0.89 + 0.9 + 0.89) / 3)
 
 
@@ -56,5 +67,13 @@ def test_several_seeds_are_tested_as_a_recipe() -> None:
 )
 def test_verdicts(right: int, verdict: str) -> None:
     student = [1.0] * right + [0.0] * (1000 - right)
-    event = judge_on_confirm("A", "A-c0-s0", Scores([student], TEACHER), RULES, 0.05, {})
+    event = judge_on_confirm("A", "A-c0-s0", Scores([student], TEACHER), RULES, Level(0.05), {})
     assert event.verdict == verdict
+
+
+def test_a_second_look_is_tested_at_more_than_its_share_and_less_than_all() -> None:
+    level = Level(0.0045, before=(Look(1000, 0.045),))
+    assert 0.0045 < level.nominal(2000) < 0.045
+    assert level.nominal(2000, seeds=3) == 0.0045
+    event = judge_on_confirm("A", "t", Scores([STUDENT * 2], TEACHER * 2), RULES, level, {})
+    assert (event.look, event.alpha, event.level) == (2, 0.0045, level.nominal(2000))

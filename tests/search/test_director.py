@@ -146,7 +146,7 @@ def test_a_recipe_is_tested_over_all_its_seeds(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal.jsonl") as journal:
         director = direct(tmp_path, journal, seeds=3)
         jobs = work_off(director, tmp_path)
-        assert jobs[-3:] == ["medium-c0-s1", "medium-c0-s2", "medium-c0-s0-confirm"]
+        assert jobs[-3:] == ["medium-c0-s2", "medium-c0-s3", "medium-c0-s0-confirm"]
         tested = director.policy.tests[0]
         assert (tested.seeds, tested.verdict, tested.trial) == (3, "match", "medium-c0-s0")
         assert "smallest size whose recipe was found to match" in director.policy.sentence()

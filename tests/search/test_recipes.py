@@ -46,10 +46,11 @@ def recipe_search(script: Script, confirm: float) -> tuple[Policy, list[Event]]:
     return policy, log
 
 
-def test_a_recipe_is_trained_with_more_seeds_and_tested_over_all() -> None:
+def test_a_recipe_is_tested_over_fresh_seeds_alone() -> None:
     policy, log = recipe_search({}, 0.0)
+    assert policy.tests[0].seeds == 3
     trained = [event.trial for event in log if isinstance(event, TrialFinished)]
-    assert trained == ["A-baseline-s0", "A-c0-s0", "A-c0-s1", "A-c0-s2"]
+    assert trained == ["A-baseline-s0", "A-c0-s0", "A-c0-s1", "A-c0-s2", "A-c0-s3"]
     assert policy.outcome() == "match"
     resumed = Policy(SIZES[:1], replace(RULES, seeds=3))
     assert resumed.restore([Record(place, 0.0, event) for place, event in enumerate(log)]) == []
@@ -64,6 +65,7 @@ def test_a_killed_recipe_trains_only_the_seeds_that_it_lacks() -> None:
     job = resumed.next_job()
     assert isinstance(job, Train)
     assert job.trial == "A-c0-s2"
+    assert isinstance(resumed.next_job(), Train)
     assert resumed.next_job() is WAIT
 
 

@@ -188,3 +188,19 @@ def test_a_replay_takes_a_test_on_unreliable_data_for_forced() -> None:
     records = [Record(place, 0.0, each) for place, each in enumerate(told)]
     assert policy_of(records).rules.force
     assert not policy_of(records[:2]).rules.force
+
+
+def test_confirm_is_checked_again_once_items_are_added(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        work_off(direct(tmp_path, journal, names=["small", "large"]), tmp_path)
+        assert [check.items for check in events_of(journal, ConfirmChecked)] == [ITEMS]
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        director = direct(tmp_path, journal)
+        while not isinstance(job := director.next_job(), Idle):
+            found = result(tmp_path, job)
+            if job.payload["kind"] == "confirm":
+                for folder in ("teacher", f"trials/{job.payload['trial']}"):
+                    write(tmp_path / folder / "confirm.jsonl", [*right(0.9), *right(0.2)])
+            director.finished_job(job.id, found)
+        assert [check.items for check in events_of(journal, ConfirmChecked)] == [ITEMS, 2 * ITEMS]
+        assert director.policy.outcome() == "unreliable_data"

@@ -5,7 +5,9 @@ from kdsearch.search.state import Ending, Result, SizeState
 
 
 def result(distance: float) -> Result:
-    evidence = Evidence(0.9, distance, 0.1, 1000, required=0.0, below=distance < -0.05)
+    evidence = Evidence(
+        0.9, distance, 0.1, 1000, required=0.0, below=distance < -0.05, confirm_items=1000
+    )
     return Result(Ending.FINISHED, evidence)
 
 

@@ -3,21 +3,15 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import special, stats
+from scipy import stats
 
 from kdsearch.stats.distributions import (
     binomial_tail,
-    incomplete_beta,
     normal_quantile,
     normal_tail,
     t_quantile,
     t_tail,
 )
-
-
-@given(st.floats(0.5, 3000), st.floats(0.5, 3000), st.floats(0.0, 1.0))
-def test_incomplete_beta_equals_scipy(a: float, b: float, x: float) -> None:
-    assert incomplete_beta(a, b, x) == pytest.approx(special.betainc(a, b, x), rel=1e-8, abs=1e-13)
 
 
 @given(st.integers(0, 4000), st.integers(1, 4000), st.floats(0.05, 0.95))

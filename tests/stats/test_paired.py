@@ -121,7 +121,14 @@ def test_wilson_equals_statsmodels(right: int, confidence: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "shares"), [(0, ()), (1, (0.05,)), (2, (0.025, 0.025)), (3, (0.025, 0.0125, 0.0125))]
+    ("count", "shares"),
+    [
+        (0, ()),
+        (1, (0.05,)),
+        (2, (0.025, 0.025)),
+        (3, (0.025, 0.0125, 0.0125)),
+        (4, (0.025, 0.0125, 0.00625, 0.00625)),
+    ],
 )
 def test_alpha_shares(count: int, shares: tuple[float, ...]) -> None:
     assert alpha_shares(count, 0.05) == pytest.approx(shares)
