@@ -1,17 +1,16 @@
 """Recompute every verdict of a run from its stored answers, by other code than kdsearch's own.
 
-    python benchmarks/audit.py RUN...
+    python -m benchmarks.audit RUN...
 
-Reads journal, summary and answers as plain JSON; imports nothing of kdsearch. Likelihoods are
-maximised numerically and t-tests are scipy's. Exit code 0 where all agrees, 1 where anything does
-not.
+Reads journal, summary and answers as plain JSON; imports nothing of kdsearch. Runs of an older
+version, whose journals do not say what a test spent, are held to the rules of that version. Exit
+code 0 where all agrees, 1 where anything does not.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import re
 import sys
 from collections import defaultdict
@@ -19,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import optimize, stats
+
+from benchmarks.audit_figures import figures, former_figures, nominal_level
 
 TOLERANCE = 1e-6
 """Between a stored figure and the one found here."""
@@ -47,8 +47,10 @@ def audit(run: Path) -> tuple[list[str], int]:
     faults: list[str] = []
     plan: dict[str, Any] = {}
     alphas: dict[str, float] = {}
+    looks: dict[str, list[dict[str, Any]]] = defaultdict(list)
     verdicts: dict[str, str] = {}
     tested = 0
+    unspent: float | None = None
     for place, event in enumerate(events):
         if event["event"] == "run_started":
             plan = event["plan"]
@@ -56,26 +58,43 @@ def audit(run: Path) -> tuple[list[str], int]:
             faults += dev_faults(run, event)
         elif event["event"] == "confirm_opened":
             alphas = dict(zip(event["sizes"], event["alphas"], strict=True))
+            unspent = event.get("alpha")
             faults += share_faults(event, plan)
         elif event["event"] == "confirm_tested":
-            tested += 1
-            if event["size"] in verdicts:
-                faults.append(f"{event['size']} is tested twice")
-            if event["size"] not in alphas:
-                faults.append(f"{event['size']} is tested and was not declared")
+            tested, name = tested + 1, event["size"]
+            if name in verdicts and event.get("look", 1) == 1:
+                faults.append(f"{name} is tested twice")
+            probed = plan.get("probe_below") and "match" in verdicts.values()
+            if name not in alphas and not probed:
+                faults.append(f"{name} is tested and was not declared")
                 continue
-            alpha = alphas[event["size"]]
-            faults += test_faults(run, event, events[:place], plan["match"], alpha, units)
-            verdicts[event["size"]] = "exploratory" if event["exploratory"] else event["verdict"]
+            alpha = alphas.get(name, 0.0)
+            if unspent is not None:
+                handed_on = event["alpha"] if probed else 0.0  # by the match that it is below
+                alpha, unspent = event["alpha"], unspent + handed_on - event["alpha"]
+                faults += [f"{name} spends more than is left"] if unspent < -1e-12 else []
+            looks[name].append(event | {"alpha": alpha})
+            faults += test_faults(run, events[:place], looks[name], plan["match"], units)
+            verdicts[name] = "exploratory" if event["exploratory"] else event["verdict"]
     return faults + summary_faults(run, plan, verdicts), tested
 
 
 def share_faults(event: dict[str, Any], plan: dict[str, Any]) -> list[str]:
-    """Check that half of alpha went to the candidate and the rest evenly to all larger sizes."""
+    """Check that each size takes half of what those before it left, the last one all of it.
+
+    Until openings said what they spend, the candidate took half and the larger sizes even parts.
+    """
     ladder = [size["size"] for size in plan["sizes"]]
-    larger, alpha = len(event["sizes"]) - 1, 1.0 - plan["match"]["confidence"]
-    expected = [alpha / 2] + [alpha / 2 / larger] * larger if larger else [alpha]
-    if event["sizes"] != ladder[-len(event["sizes"]) :]:
+    larger, whole = len(event["sizes"]) - 1, 1.0 - plan["match"]["confidence"]
+    alpha = event.get("alpha")
+    if alpha is None:
+        expected = [whole / 2] + [whole / 2 / larger] * larger if larger else [whole]
+    else:
+        expected = [alpha / 2 ** (place + 1) for place in range(larger)]
+        expected.append(alpha - sum(expected))
+        if alpha > whole * (1.0 - plan["match"].get("reserve", 0.0)) + 1e-12:
+            return [f"confirm is opened with {alpha}, more than alpha without its reserve"]
+    if event.get("look", 1) == 1 and event["sizes"] != ladder[-len(event["sizes"]) :]:
         return ["the declared sizes are not all from the candidate up"]
     return [] if np.allclose(event["alphas"], expected) else [f"alphas are {event['alphas']}"]
 
@@ -104,37 +123,45 @@ def answers(file: Path) -> dict[str, float]:
 
 def test_faults(
     run: Path,
-    event: dict[str, Any],
     before: list[dict[str, Any]],
+    looks: list[dict[str, Any]],
     match: dict[str, Any],
-    alpha: float,
     units: dict[str, str],
 ) -> list[str]:
-    """Compare one test on confirm with what its answers give."""
-    teacher = answers(run / "teacher" / "confirm.jsonl")
-    students = [
-        answers(run / "trials" / trial / "confirm.jsonl") for trial in trials_of(event, before)
-    ]
+    """Compare the last test of a size on confirm with what its answers give."""
+    event, name = looks[-1], looks[-1]["size"]
+    count = event.get("look", 1)
+    teacher = answers_until(run / "teacher", count)
+    students = [answers_until(run / "trials" / trial, count) for trial in trials_of(event, before)]
     if any(set(student) != set(teacher) for student in students):
-        return [f"{event['size']}: student and teacher answered other items"]
+        return [f"{name}: student and teacher answered other items"]
     if len(students) != event.get("seeds", 1):
-        return [f"{event['size']}: {len(students)} seeds finished and {event['seeds']} were tested"]
-    name = event["size"]
+        return [f"{name}: {len(students)} seeds finished and {event['seeds']} were tested"]
     if event.get("domains"):
-        return domain_faults(name, event, students, teacher, match, alpha, units)
-    return item_faults(name, event, students, teacher, match, alpha, units)
+        return domain_faults(name, looks, students, teacher, match, units)
+    return item_faults(name, looks, students, teacher, match, units)
+
+
+def answers_until(folder: Path, look: int) -> dict[str, float]:
+    """Return the scores of confirm, with those of the items that later looks added."""
+    found = answers(folder / "confirm.jsonl")
+    for number in range(2, look + 1):
+        found |= answers(folder / f"confirm-{number}.jsonl")
+    return found
 
 
 def domain_faults(
-    name: str, event: dict[str, Any], students: list[dict[str, float]], teacher: dict[str, float],
-    match: dict[str, Any], alpha: float, units: dict[str, str],
+    name: str, looks: list[dict[str, Any]], students: list[dict[str, float]],
+    teacher: dict[str, float], match: dict[str, Any], units: dict[str, str],
 ) -> list[str]:  # fmt: skip
     """Compare a test over several domains with the tests of each, and its verdict with theirs."""
-    faults, each = [], event["domains"]
-    for label, told in each.items():
+    faults, event = [], looks[-1]
+    each = event["domains"]
+    for label in each:
         own = [_of(student, label) for student in students]
+        told = [look["domains"][label] | {"alpha": look["alpha"]} for look in looks]
         at = f"{name} on {label}"
-        faults += item_faults(at, told, own, _of(teacher, label), match, alpha, units)
+        faults += item_faults(at, told, own, _of(teacher, label), match, units)
     found = {told["verdict"] for told in each.values()}
     verdict = next((kind for kind in ("no_match", "undecided") if kind in found), "match")
     shown = each[event["worst"]]
@@ -151,10 +178,12 @@ def _of(scores: dict[str, float], label: str) -> dict[str, float]:
 
 
 def item_faults(
-    name: str, event: dict[str, Any], students: list[dict[str, float]], teacher: dict[str, float],
-    match: dict[str, Any], alpha: float, units: dict[str, str],
+    name: str, looks: list[dict[str, Any]], students: list[dict[str, float]],
+    teacher: dict[str, float], match: dict[str, Any], units: dict[str, str],
 ) -> list[str]:  # fmt: skip
     """Compare what is told of some items with what their scores give."""
+    event, spends = looks[-1], looks[-1].get("level") is not None
+    alpha = nominal_level(looks, len(students)) if spends else event["alpha"]
     items = list(teacher)
     if any(item in units for item in items):
         names = [units[item] for item in items]
@@ -165,10 +194,12 @@ def item_faults(
         other = np.array([teacher[item] for item in items])
     kept = 1.0 if match.get("retain") is None else match["retain"]
     bar = -match["margin"] if match.get("margin") is not None else 0.0
-    found = figures(own, other, kept, bar, alpha, plain=len(other) == len(items))
+    plain = len(other) == len(items)
+    found = (figures if spends else former_figures)(own, other, kept, bar, alpha, plain=plain)
+    found |= {"level": alpha} if spends else {}
     found |= {"items": len(other), "student_score": own.mean(), "teacher_score": other.mean()}
     found["difference"] = own.mean() - kept * other.mean()
-    verdict = "match" if found["p_value"] < alpha else "undecided"
+    verdict = "match" if found["lower_bound"] > bar else "undecided"
     if verdict != "match" and found["upper_bound"] < bar:
         verdict = "no_match"
     faults = [
@@ -182,14 +213,16 @@ def item_faults(
 
 
 def trials_of(event: dict[str, Any], before: list[dict[str, Any]]) -> list[str]:
-    """Return the tested trial and, of a recipe, those of its other seeds that finished."""
+    """Return the tested trial or, of a recipe, those of its seeds that finished.
+
+    The seed that dev chose by is tested no more since tests say what they spend.
+    """
     if event.get("seeds", 1) == 1:
         return [event["trial"]]
     family = re.sub(r"-s\d+$", "", event["trial"])
     finished = [other["trial"] for other in before if other["event"] == "trial_finished"]
-    return sorted(
-        {trial for trial in finished if re.fullmatch(rf"{re.escape(family)}-s\d+", trial)}
-    )
+    own = {trial for trial in finished if re.fullmatch(rf"{re.escape(family)}-s\d+", trial)}
+    return sorted(own - ({event["trial"]} if event.get("level") is not None else set()))
 
 
 def grouped(scores: dict[str, float], items: list[str], names: list[str]) -> list[float]:
@@ -198,88 +231,6 @@ def grouped(scores: dict[str, float], items: list[str], names: list[str]) -> lis
     for item, name in zip(items, names, strict=True):
         members[name].append(scores[item])
     return [float(np.mean(group)) for group in members.values()]
-
-
-def figures(
-    own: Any, other: Any, kept: float, bar: float, alpha: float, *, plain: bool
-) -> dict[str, float]:
-    """Return p-value and one-sided bounds by the test that fits the scores."""
-    values = own - kept * other
-    binary = {*np.unique(own), *np.unique(other)} <= {0.0, 1.0}
-    if len(own) == 1 and plain and binary:
-        cells = [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)]
-        counts = [int(np.sum((own[0] == s) & (other == t))) for s, t in cells]
-        return by_likelihood([s - kept * t for s, t in cells], counts, bar, alpha)
-    error, freedom = error_of(values)
-    mean, reach = values.mean(), stats.t.ppf(1.0 - alpha, freedom) * error
-    p_value = stats.t.sf((mean - bar) / error, freedom) if error else float(mean <= bar)
-    return {"p_value": p_value, "lower_bound": mean - reach, "upper_bound": mean + reach}
-
-
-def error_of(values: Any) -> tuple[float, float]:
-    """Return the standard error of a mean over seeds and items, and its degrees of freedom."""
-    seeds, items = values.shape
-    over_items = values.mean(axis=0).var(ddof=1) / items
-    if seeds == 1:
-        return math.sqrt(over_items), items - 1
-    over_seeds = values.mean(axis=1).var(ddof=1) / seeds
-    total = over_items + over_seeds
-    parts = over_seeds**2 / (seeds - 1) + over_items**2 / (items - 1)
-    return math.sqrt(total), total**2 / parts if parts else seeds - 1
-
-
-def by_likelihood(
-    values: list[float], counts: list[int], bar: float, alpha: float
-) -> dict[str, float]:
-    """Invert the score test whose variance is that of the likelihood constrained to the null."""
-    quantile = stats.norm.ppf(1.0 - alpha)
-
-    def bound(target: float) -> float:
-        low, high = min(values) + 1e-12, max(values) - 1e-12
-        if statistic(values, counts, low) <= target:  # every answer at the scale's end
-            return low
-        if statistic(values, counts, high) >= target:
-            return high
-        return float(
-            optimize.brentq(lambda mean: statistic(values, counts, mean) - target, low, high)
-        )
-
-    return {
-        "p_value": float(stats.norm.sf(statistic(values, counts, bar))),
-        "lower_bound": bound(quantile),
-        "upper_bound": bound(-quantile),
-    }
-
-
-def statistic(values: list[float], counts: list[int], mean: float) -> float:
-    """Return the score statistic of a mean: observed sum over its deviation under the null.
-
-    The dual of the constrained likelihood is one convex function of one multiplier.
-    """
-    items = sum(counts)
-    seen = [(value - mean, count) for value, count in zip(values, counts, strict=True)]
-    total = sum(offset * count for offset, count in seen)
-    if abs(total) < 1e-9 * items:
-        return 0.0
-    low, high = -1.0 / max(offset for offset, _ in seen), -1.0 / min(offset for offset, _ in seen)
-
-    def dual(tilt: float) -> float:
-        return -sum(count * math.log1p(tilt * offset) for offset, count in seen if count)
-
-    def slope(tilt: float) -> float:
-        return -sum(count * offset / (1.0 + tilt * offset) for offset, count in seen if count)
-
-    edge = 1e-13 * (high - low)
-    ends = (low + edge, high - edge)
-    if slope(ends[0]) * slope(ends[1]) < 0:
-        tilt = optimize.brentq(slope, *ends, xtol=1e-15)
-    else:
-        tilt = min(ends, key=dual)
-    masses = [(offset, count / items / (1.0 + tilt * offset)) for offset, count in seen if count]
-    left = 1.0 - sum(mass for _, mass in masses)
-    extreme = max(seen)[0] if total < 0 else min(seen)[0]
-    spread = sum(mass * offset**2 for offset, mass in masses) + max(0.0, left) * extreme**2
-    return total / math.sqrt(items * spread) if spread > 0 else math.copysign(math.inf, total)
 
 
 def summary_faults(run: Path, plan: dict[str, Any], verdicts: dict[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from kdsearch.errors import ModelError
 from kdsearch.model_folders import model_folder
-from kdsearch.spec.models import SearchSpec
+from kdsearch.spec.record import recorded_spec
 
 if TYPE_CHECKING:
     from kdsearch.spec.models import Stage
@@ -71,7 +71,7 @@ def foreknowledge(source: Teacher, stage: Stage, seed: int) -> str | None:
     if source.run is None:
         return None
     try:
-        before = SearchSpec.model_validate(_read(Path(source.run), "manifest.json")["spec"])
+        before = recorded_spec(_read(Path(source.run), "manifest.json"))
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]["msg"]
         raise ModelError(f"its spec is of another version: {fault}", where=source.run) from error

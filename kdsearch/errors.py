@@ -95,6 +95,10 @@ class PluginError(KdsearchError):
     exit_code = ExitCode.PLUGIN
 
 
+class InconsistentDataError(PluginError):
+    """A domain gives other data at one load than at another; no trial of the run can be trusted."""
+
+
 def did_you_mean(word: str, allowed: Iterable[str]) -> str:
     """Name the nearest allowed word, then all of them.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kdsearch.errors import told
+from kdsearch.errors import InconsistentDataError, told
 from kdsearch.search.policy import Idle
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ class _Stopped(Exception):  # no error: it unwinds a job that is no longer neede
 def run_locally(director: Director, spec: SearchSpec, folder: Path) -> None:
     """Do every job here and now.
 
-    A trial that raises fails alone, as it would in a worker.
+    A trial that raises fails alone, as it would in a worker; other data than the driver's end the
+    run.
     """
     from kdsearch.distill.jobs import perform
 
@@ -35,6 +36,8 @@ def run_locally(director: Director, spec: SearchSpec, folder: Path) -> None:
 
         try:
             result = perform(job.payload, report)
+        except InconsistentDataError:
+            raise
         except _Stopped:
             director.stopped_job(job.id, str(director.stop_reason(job.id)))
         except Exception as error:  # whatever a job raises fails this job alone; it is shown

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kdsearch.errors import DataError, SpecError, did_you_mean
+from kdsearch.inputs.near_duplicates import DuplicateRule
+from kdsearch.inputs.validation import checked
 from kdsearch.plugin.api import Answer, Example, Prediction, Use
 from kdsearch.plugin.domain_calls import score_predictions
 from kdsearch.spec.models import Splits
-from kdsearch.splits import OFFICIAL, assign, checked, load_examples, units_of
+from kdsearch.splits import OFFICIAL, assign, load_examples, units_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -108,13 +110,14 @@ def questions_of(
         chosen = [example for example in everything if example.split == name]
         train = [example for example in everything if example.split == "train" != name]
     elif wanted in DRAWN:
-        assigned = assign(everything, splits or Splits(), seed, domain=domain.name)
+        rule = DuplicateRule.of(domain)
+        assigned = assign(everything, splits or Splits(), seed, domain=domain.name, rule=rule)
         chosen, train = getattr(assigned, wanted), assigned.train
     else:
         advice = did_you_mean(name, {*official, *DRAWN, "all"})
         raise DataError(f"no split '{name}': {advice}", where=f"domain '{domain.name}'")
     if splits is not None and not confirm and wanted not in DRAWN:
-        deciding = assign(everything, splits, seed, domain=domain.name).confirm
+        deciding = assign(everything, splits, seed, domain=domain.name).confirm  # as with any rule
         kept = {example.id for example in deciding}
         chosen = [example for example in chosen if example.id not in kept]
         if not chosen:

@@ -10,6 +10,11 @@ Each question is asked once. Of copies (see `duplicates`) an official confirm ke
 an official dev, before the pool: train loses to both. Of copies in the pool the first in the order
 of the seed is kept, before anything is drawn, so that counts come out as asked.
 
+Where near-duplicates are dropped (see `inputs.near_duplicates`), those of confirm leave before dev
+is drawn, those of dev before train is; confirm is what it would be without. A unit of which one
+question is dropped leaves whole. Only a split that is drawn or claimed before a confirm or dev that
+is `rest` comes out smaller than asked.
+
 Nothing depends on the order in which a domain yields its examples, and confirm stays as it is when
 the size of dev changes.
 """
@@ -17,28 +22,37 @@ the size of dev changes.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.duplicates import question_key, without_copies
 from kdsearch.errors import DataError, KdsearchError, PluginError, did_you_mean
-from kdsearch.plugin.api import Example
+from kdsearch.inputs.near_duplicates import (
+    DuplicateRule,
+    NearDuplicate,
+    NearDuplicates,
+    near_copies,
+)
+from kdsearch.inputs.tally import Tally
+from kdsearch.inputs.units import Unit, count_items, draw_rank, rank_of, unit_name, units_in_order
+from kdsearch.inputs.validation import checked
 from kdsearch.plugin.faults import raised
 from kdsearch.plugin.reading import Examples
-from kdsearch.plugin.union import Union, labelled
+from kdsearch.plugin.union import Union, label_of, labelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from kdsearch.plugin.api import Domain
+    from kdsearch.plugin.api import Domain, Example
     from kdsearch.plugin.reading import Counts
     from kdsearch.spec.models import Splits
 
 Size = str | float | int
 OFFICIAL = "official:"
 POOL = "pool"
+SHOWN = 3
+"""Near-duplicates that are shown, of those that are dropped."""
 HOMES = ("confirm", "dev", POOL, None)
 """From where an example is drawn: a question is kept by the first of them."""
 
@@ -49,25 +63,6 @@ class Assigned(NamedTuple):
     train: tuple[Example, ...]
     dev: tuple[Example, ...]
     confirm: tuple[Example, ...]
-
-
-class Tally(NamedTuple):
-    """What became of the rows of a domain."""
-
-    loaded: int
-    deduplicated: int
-    """Copies left out that would have been drawn from where the kept one was."""
-    leaked: int
-    """Copies left out of train, or of dev, of what an official split asks."""
-    unused: int
-    """Asked for by no split."""
-    skipped: int = 0
-    """Malformed, and left out because the spec says so."""
-
-    @property
-    def copies(self) -> int:
-        """All copies that were left out."""
-        return self.deduplicated + self.leaked
 
 
 class Divided(NamedTuple):
@@ -86,6 +81,8 @@ class Loaded(NamedTuple):
     """Of the rows that it read; None where it does not count them."""
     members: tuple[Loaded, ...] = ()
     """Of several domains in one, each alone, `domain` being its label."""
+    rule: DuplicateRule = DuplicateRule()
+    """How the domain's near-duplicates are told; of several domains, each has its own."""
 
     def divide(self, splits: Splits, seed: int) -> Divided:
         """Divide the examples, and count what the domain itself left out of its rows, too.
@@ -93,50 +90,80 @@ class Loaded(NamedTuple):
         Of several domains each is divided as if it were alone.
         """
         if self.members:
-            return _together(self.members, splits, seed)
-        divided, counts = divide(self.examples, splits, seed, domain=self.domain), self.counts
-        if counts is None:
+            return _together(self, splits, seed)
+        divided = divide(self.examples, splits, seed, domain=self.domain, rule=self.rule)
+        if (counts := self.counts) is None:
             return divided
-        tally = Tally(
+        tally = divided.tally._replace(
             loaded=counts.rows,
             deduplicated=divided.tally.deduplicated + counts.repeats - counts.leaked,
             leaked=divided.tally.leaked + counts.leaked + counts.divided,
-            unused=divided.tally.unused,
             skipped=counts.skipped,
         )
         return divided._replace(tally=tally)
 
+    def near(self, train: Sequence[Example], held: Sequence[Example], splits: Splits) -> set[str]:
+        """Return the ids of training examples that are dropped for others that are held.
 
-def _together(members: Sequence[Loaded], splits: Splits, seed: int) -> Divided:
+        Args:
+            train: Of this domain, or of these.
+            held: Of any domain.
+            splits: Whether near-duplicates are dropped.
+        """
+        if self.members:
+            own = ([e for e in train if label_of(e.id) == m.domain] for m in self.members)
+            pairs = zip(self.members, own, strict=True)
+            return set().union(*(member.near(each, held, splits) for member, each in pairs))
+        drops = self.rule.drops(splits.near_duplicates)
+        return near_copies(train, held, self.rule) if drops else set()
+
+
+def _together(whole: Loaded, splits: Splits, seed: int) -> Divided:
     """Divide several domains, and train on no question that another one is judged by."""
-    each = {member.domain: member.divide(splits, seed) for member in members}
-    held = {
-        question_key(example)
-        for divided in each.values()
-        for split in (divided.splits.dev, divided.splits.confirm)
-        for example in split
-    } - {None}
-    found: dict[str, list[Example]] = {name: [] for name in Assigned._fields}
-    for label, divided in each.items():
-        for name, examples in divided.splits._asdict().items():
-            kept = (e for e in examples if name != "train" or question_key(e) not in held)
-            found[name] += [labelled(example, label) for example in kept]
-    leaked = sum(len(one.splits.train) for one in each.values()) - len(found["train"])
-    counts = zip(*(one.tally for one in each.values()), strict=True)
-    tally = Tally(*map(sum, counts))
+    each = {member.domain: member.divide(splits, seed) for member in whole.members}
+    found: dict[str, list[Example]] = {
+        name: [labelled(e, label) for label, one in each.items() for e in getattr(one.splits, name)]
+        for name in Assigned._fields
+    }
+    held = [*found["dev"], *found["confirm"]]
+    asked = {question_key(example) for example in held} - {None}
+    train = [example for example in found["train"] if question_key(example) not in asked]
+    near = whole.near(train, held, splits)
+    tallies = [one.tally for one in each.values()]
+    examples = [
+        pair._replace(dropped=f"{label}:{pair.dropped}", kept=f"{label}:{pair.kept}")
+        for label, one in each.items()
+        for pair in one.tally.near_examples
+    ]
+    tally = Tally.total(tallies, tuple(examples[:SHOWN]))
+    tally = tally._replace(
+        leaked=tally.leaked + len(found["train"]) - len(train),
+        near_duplicates=tally.near_duplicates + len(near),
+    )
+    found["train"] = [example for example in train if example.id not in near]
     assigned = Assigned(**{name: tuple(examples) for name, examples in found.items()})
-    return Divided(assigned, tally._replace(leaked=tally.leaked + leaked))
+    return Divided(assigned, tally)
 
 
 def assign(
-    examples: Iterable[Example], splits: Splits, seed: int, *, domain: str = "domain"
+    examples: Iterable[Example],
+    splits: Splits,
+    seed: int,
+    *,
+    domain: str = "domain",
+    rule: DuplicateRule | None = None,
 ) -> Assigned:
     """Assign examples to train, dev and confirm; see `divide`."""
-    return divide(examples, splits, seed, domain=domain).splits
+    return divide(examples, splits, seed, domain=domain, rule=rule).splits
 
 
 def divide(
-    examples: Iterable[Example], splits: Splits, seed: int, *, domain: str = "domain"
+    examples: Iterable[Example],
+    splits: Splits,
+    seed: int,
+    *,
+    domain: str = "domain",
+    rule: DuplicateRule | None = None,
 ) -> Divided:
     """Leave out copies and assign what is left to train, dev and confirm.
 
@@ -145,13 +172,15 @@ def divide(
         splits: What the spec asks for.
         seed: Fixes the order from which counts and shares are drawn.
         domain: Its name, for errors.
+        rule: How its near-duplicates are told; under `auto` they are kept unless it is given.
 
     Raises:
         DataError: If a split ends empty or short, an official split is unknown or shares a unit
             with another split, or an example is malformed.
         PluginError: If what the domain yields are no examples.
     """
-    return _Assigner(checked(examples, domain), splits, seed, f"domain '{domain}'").divide()
+    known = checked(examples, domain)
+    return _Assigner(known, splits, seed, f"domain '{domain}'", rule or DuplicateRule()).divide()
 
 
 def load_examples(domain: Domain, options: Any) -> tuple[Example, ...]:
@@ -176,7 +205,7 @@ def load(domain: Domain, options: Any) -> Loaded:
         yielded = domain.load(options)
         examples = tuple(yielded)
         counts = yielded.counts if isinstance(yielded, Examples) else None
-        return Loaded(domain.name, examples, counts)
+        return Loaded(domain.name, examples, counts, rule=DuplicateRule.of(domain))
     except KdsearchError:
         raise
     except OSError as error:
@@ -198,7 +227,7 @@ def fingerprint(examples: Iterable[Example]) -> str:
 
 def units_of(examples: Iterable[Example]) -> dict[str, str]:
     """Return the unit of each example by its id; nothing where every example stands alone."""
-    names = {example.id: _unit_name(example) for example in examples}
+    names = {example.id: unit_name(example) for example in examples}
     return names if len(set(names.values())) < len(names) else {}
 
 
@@ -206,72 +235,39 @@ def independent(examples: Sequence[Example]) -> list[int]:
     """Return the places of examples that do not depend on each other: the first of each unit."""
     first: dict[str, int] = {}
     for place, example in enumerate(examples):
-        first.setdefault(_unit_name(example), place)
+        first.setdefault(unit_name(example), place)
     return list(first.values())
-
-
-def checked(examples: Iterable[Example], domain: str) -> list[Example]:
-    """Return the examples, ids distinct and answers among the options.
-
-    Raises:
-        DataError: If there is none, or one is malformed.
-        PluginError: If what the domain yields are no examples.
-    """
-    seen: set[str] = set()
-    found = []
-    for example in examples:
-        if not isinstance(example, Example) or not isinstance(example.id, str):
-            fault = f"load yielded {example!r:.80}; an Example whose id is text was expected"
-            raise PluginError(fault, where=f"domain '{domain}'")
-        where = f"domain '{domain}', example '{example.id}'"
-        if example.id in seen:
-            raise DataError("another example has the same id", where=where)
-        seen.add(example.id)
-        _check_answer(example, where)
-        found.append(example)
-    if not found:
-        raise DataError("it has no examples", where=f"domain '{domain}'")
-    return found
-
-
-def _check_answer(example: Example, where: str) -> None:
-    answer = example.answer
-    if not example.choices:
-        if not isinstance(answer, str):
-            raise DataError(f"its answer {answer!r} is no text and it has no choices", where=where)
-        return
-    options = len(example.choices)
-    if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < options:
-        raise DataError(
-            f"its answer {answer!r} is none of its {options} options",
-            where=where,
-            fix=f"an answer is an index from 0 to {options - 1}",
-        )
-
-
-class _Unit(NamedTuple):
-    """Examples that stay together, with their place in the order of the seed."""
-
-    rank: bytes
-    examples: tuple[Example, ...]
 
 
 class _Assigner:
     """Draws the splits one after the other from what is left."""
 
-    def __init__(self, examples: Sequence[Example], splits: Splits, seed: int, where: str) -> None:
-        self.sizes: dict[str, Size] = splits.model_dump()
+    def __init__(
+        self,
+        examples: Sequence[Example],
+        splits: Splits,
+        seed: int,
+        where: str,
+        rule: DuplicateRule,
+    ) -> None:
+        self.sizes: dict[str, Size] = splits.model_dump(include={*Assigned._fields})
         self.seed = seed
         self.loaded = len(examples)
         self.official = sorted({example.split for example in examples if example.split is not None})
         self.copies = without_copies(examples, self._rank, self._home)
-        self.units = _units(self.copies.kept, seed)
+        self.units = units_in_order(self.copies.kept, seed)
         self.where = where
+        drops = rule.drops(splits.near_duplicates)
+        self.finder = NearDuplicates(self.copies.kept, rule) if drops else None
+        self.near: list[NearDuplicate] = []
+        self.dropped = 0
 
     def divide(self) -> Divided:
         splits, (_, deduplicated, leaked) = self._assigned(), self.copies
-        unused = self.loaded - deduplicated - leaked - sum(map(len, splits))
-        return Divided(splits, Tally(self.loaded, deduplicated, leaked, unused))
+        left_out = deduplicated + leaked + self.dropped
+        unused = self.loaded - left_out - sum(map(len, splits))
+        tally = Tally(self.loaded, deduplicated, leaked, unused, near_duplicates=self.dropped)
+        return Divided(splits, tally._replace(near_examples=tuple(self.near[:SHOWN])))
 
     def _home(self, example: Example) -> str | None:
         """Return which split takes an example for certain, or the pool; None where none asks."""
@@ -286,32 +282,59 @@ class _Assigner:
     def _rank(self, example: Example) -> tuple[int, bytes, str]:
         """Order examples by who keeps a question, then as they are drawn."""
         order = HOMES.index(self._home(example))
-        return order, _draw_rank(self.seed, _unit_name(example)), example.id
+        return order, draw_rank(self.seed, unit_name(example)), example.id
 
     def _assigned(self) -> Assigned:
-        left, taken = self.units, dict[str, list[_Unit]]()
+        left, taken = self.units, dict[str, list[Unit]]()
         for split in ("confirm", "dev"):
             if _official(self.sizes[split]):
                 taken[split], left = self._claim(split, left)
         pool, left = self._claim("train", left) if _official(self.sizes["train"]) else (left, [])
-        whole = _count(pool)
+        whole = count_items(pool)
         for split in ("confirm", "dev", "train"):
             if not isinstance(self.sizes[split], str):
                 taken[split], pool = self._draw(split, pool, whole)
+            if split == "train" or split not in taken or self.sizes["confirm"] == "rest":
+                continue
+            pool = self._apart(pool, split, taken[split])
+            if split == "confirm" and "dev" in taken:
+                taken["dev"] = self._apart(taken["dev"], split, taken[split])
+            if self.sizes["dev"] == "rest":
+                left = self._apart(left, split, taken[split])
         if "train" not in taken:
             taken["train"], pool = pool, []
         rest = [*left, *pool]  # at most one split is `rest`, by the spec's own rule
+        for last in ("confirm", "dev"):
+            if self.sizes[last] == "rest":
+                taken[last] = rest
+                taken["dev"] = self._apart(taken["dev"], "confirm", taken["confirm"])
+                for split in ("confirm", "dev"):
+                    taken["train"] = self._apart(taken["train"], split, taken[split])
         listed = {split: self._listed(split, taken.get(split, rest)) for split in Assigned._fields}
         return Assigned(**listed)
 
-    def _claim(self, split: str, units: list[_Unit]) -> tuple[list[_Unit], list[_Unit]]:
+    def _apart(self, units: list[Unit], split: str, kept: Sequence[Unit]) -> list[Unit]:
+        """Return units without those that nearly repeat a question of a split that is kept."""
+        if self.finder is None:
+            return units
+        names = (
+            [example.id for unit in each for example in unit.examples] for each in (units, kept)
+        )
+        found = [near._replace(split=split) for near in self.finder.among(*names)]
+        ids = {near.dropped for near in found}
+        apart = [unit for unit in units if not any(e.id in ids for e in unit.examples)]
+        self.near += found
+        self.dropped += count_items(units) - count_items(apart)
+        return apart
+
+    def _claim(self, split: str, units: list[Unit]) -> tuple[list[Unit], list[Unit]]:
         """Take an official split whole."""
         name = str(self.sizes[split]).removeprefix(OFFICIAL)
         if name not in self.official:
             advice = did_you_mean(name, self.official)
             raise DataError(f"{split}: no official split '{name}': {advice}", where=self.where)
-        claimed: list[_Unit] = []
-        others: list[_Unit] = []
+        claimed: list[Unit] = []
+        others: list[Unit] = []
         for unit in units:
             names = {example.split for example in unit.examples}
             if name in names and len(names) > 1:
@@ -324,7 +347,7 @@ class _Assigner:
             (claimed if name in names else others).append(unit)
         return claimed, others
 
-    def _draw(self, split: str, pool: list[_Unit], whole: int) -> tuple[list[_Unit], list[_Unit]]:
+    def _draw(self, split: str, pool: list[Unit], whole: int) -> tuple[list[Unit], list[Unit]]:
         """Take whole units until a count, or a share of the whole pool, is reached."""
         size = self.sizes[split]
         wanted = size if isinstance(size, int) else int(float(size) * whole + 1e-9)
@@ -338,40 +361,20 @@ class _Assigner:
             taken += len(unit.examples)
         if taken < wanted:
             message = f"{split} asks for {wanted:,} items, and {taken:,} of {whole:,} are left"
-            raise DataError(message, where=self.where, fix="ask for fewer")
+            raise DataError(message, where=self.where, fix=self._fix)
         return pool, []
 
-    def _listed(self, split: str, units: list[_Unit]) -> tuple[Example, ...]:
+    @property
+    def _fix(self) -> str:
+        if not self.dropped:
+            return "ask for fewer"
+        return f"ask for fewer, or keep the {self.dropped:,} near-duplicates"
+
+    def _listed(self, split: str, units: list[Unit]) -> tuple[Example, ...]:
         if not units:
             message = f"{split} ends empty: the other splits take every example"
-            raise DataError(message, where=self.where, fix="ask for fewer")
-        return tuple(example for unit in sorted(units, key=_rank) for example in unit.examples)
-
-
-def _units(examples: Iterable[Example], seed: int) -> list[_Unit]:
-    """Return the units in the order of sha256(seed, unit or id)."""
-    members: dict[str, list[Example]] = defaultdict(list)
-    for example in sorted(examples, key=lambda example: example.id):
-        members[_unit_name(example)].append(example)
-    ranked = [_Unit(_draw_rank(seed, name), tuple(unit)) for name, unit in members.items()]
-    return sorted(ranked, key=_rank)
-
-
-def _draw_rank(seed: int, unit: str) -> bytes:
-    return sha256(f"{seed}:{unit}".encode()).digest()
-
-
-def _unit_name(example: Example) -> str:
-    """Name an example's unit; one that has none is a unit of its own."""
-    return f"id {example.id}" if example.unit is None else f"unit {example.unit}"
-
-
-def _rank(unit: _Unit) -> bytes:
-    return unit.rank
-
-
-def _count(units: Iterable[_Unit]) -> int:
-    return sum(len(unit.examples) for unit in units)
+            raise DataError(message, where=self.where, fix=self._fix)
+        return tuple(example for unit in sorted(units, key=rank_of) for example in unit.examples)
 
 
 def _official(size: Size) -> bool:

@@ -1,7 +1,8 @@
 """What a stage before the last trains on.
 
 Only the train split of its domain is read, and nothing of it that the last stage keeps for dev or
-confirm: the same item, another of its unit, or a copy of its question.
+confirm: the same item, another of its unit, or a copy of its question; nor a near-duplicate, unless
+the stage keeps them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Earlier(NamedTuple):
 
     train: tuple[Example, ...]
     left_out: int
-    """Asked by dev or confirm of the last stage."""
+    """Asked by dev or confirm of the last stage, or nearly so."""
 
 
 def earlier_train(
@@ -54,6 +55,8 @@ def earlier_train(
         for example in train
         if question_key(example) not in asked and not names & _names(example, stage)
     )
+    near = examples.near(apart, kept, stage.splits)
+    apart = tuple(example for example in apart if example.id not in near)
     if not apart:
         message = "dev and confirm of the last stage ask all of its training questions"
         raise DataError(message, where=f"stages.{place}, domain '{parts.domain.name}'")

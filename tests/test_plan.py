@@ -124,7 +124,7 @@ def test_given_splits_are_counted(plan: Planner, toy_host: Host) -> None:
     examples = planned.parts.domain.load(planned.parts.options)
     splits = divide(examples, planned.spec.stage.splits, planned.spec.search.seed)
     assert make_plan(planned.spec, toy_host, splits).counts == planned.counts
-    assert planned.to_json()["data"] == {**splits.tally._asdict(), "loaded": 289}
+    assert planned.to_json()["data"] == {**splits.tally.to_json(), "loaded": 289}
     assert planned.counts == (109, 60, 120)
 
 

@@ -15,11 +15,13 @@ from kdsearch.distill.evaluate import read_answers
 from kdsearch.distill.module import DistillationModel
 from kdsearch.distill.training import train
 from kdsearch.errors import RunError
-from kdsearch.events import ConfirmTested, TrialFinished, TrialProgress
+from kdsearch.events import ConfirmOpened, ConfirmTested, TrialFinished, TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.run import resume, run
 from kdsearch.search.journal import read
+from kdsearch.search.ledger import ConfirmLedger
 from kdsearch.spec.loading import load_spec
+from kdsearch.spec.record import FILE, read_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,11 @@ def search(toy_spec: Path, toy_host: Host) -> Callable[..., dict[str, Any]]:
         return run(spec, toy_host, folder, run_locally, force=True, **options)
 
     return call
+
+
+def opening(folder: Path) -> ConfirmOpened:
+    events = [record.event for record in read(folder / "journal.jsonl")]
+    return next(event for event in events if isinstance(event, ConfirmOpened))
 
 
 def trained(folder: Path) -> list[str | None]:
@@ -84,10 +91,16 @@ def test_seeds_are_trained_tested_and_named(
         "small-c0-s0",
         "small-c0-s1",
         "small-c0-s2",
+        "small-c0-s3",
     ]
     confirm = summary["sizes"][0]["confirm"]
     assert (confirm["seeds"], confirm["n"], confirm["in_units"]) == (3, 60, True)
     assert "small is the smallest size whose recipe" in summary["sentence"]
+    for made in ("trials/small-c0-s1/student", "teacher/model"):  # copies of them know it, too
+        record = read_record(tmp_path / "run" / made)
+        assert record is not None
+        assert record.splits.confirm == 120
+        assert (tmp_path / "run" / made / FILE).is_file()
     card = (tmp_path / "run" / "students" / "small" / "README.md").read_text()
     assert "for the domain `overlapping`, distilled from scratch t5" in card
     assert "| `answer_ce` | weight 1 |" in card
@@ -185,7 +198,15 @@ def test_a_second_run_is_told_of_the_first(
 ) -> None:
     assert not any("opened before" in line for line in search(tmp_path / "first")["warnings"])
     summary = search(tmp_path / "second")
-    assert any("opened before, by first:" in line for line in summary["warnings"])
+    assert not any("opened before" in line for line in summary["warnings"])  # both matched
+    first = json.loads((tmp_path / "first" / "manifest.json").read_text())
+    ConfirmLedger().settle(f"{first['id']}:1", 0.045)  # as if it had not
+    summary = search(tmp_path / "third")
+    told = f"opened before, by {tmp_path / 'first'}: 0.005 of the 0.05"
+    assert any(told in line for line in summary["warnings"])
+    opened = opening(tmp_path / "third")
+    assert opened.alpha == pytest.approx(0.0045)
+    assert audit(tmp_path / "third")[0] == []
     tested = [
         record.event
         for record in read(tmp_path / "second" / "journal.jsonl")
@@ -230,7 +251,7 @@ def test_a_trial_has_its_seed_and_its_threads(
     monkeypatch.setattr(fitting, "train", noted)
     monkeypatch.setattr(torch, "set_num_threads", threads.append)
     search(tmp_path / "run", "search.seed=5", "match.seeds=3", "resources.cpus=3")
-    assert seeds == [5, 5, 5, 6, 7]  # the teacher, the baseline, and three of one recipe
+    assert seeds == [5, 5, 5, 6, 7, 8]  # the teacher, baseline, candidate, three of its recipe
     assert set(threads) == {3}
 
 

@@ -2,18 +2,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from random import Random
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kdsearch.errors import DataError, PluginError
-from kdsearch.plugin import Example
+from kdsearch.inputs.near_duplicates import DuplicateRule
+from kdsearch.inputs.tally import Tally
+from kdsearch.plugin import Answer, Example
 from kdsearch.plugin.reading import Examples, Row
 from kdsearch.spec.models import Splits
 from kdsearch.splits import (
-    Tally,
+    Loaded,
     assign,
     divide,
     fingerprint,
@@ -21,6 +24,10 @@ from kdsearch.splits import (
     load,
     units_of,
 )
+from kdsearch.stages import earlier_train
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def items(count: int, split: str | None = None, unit: int | None = None) -> list[Example]:
@@ -134,6 +141,7 @@ def test_what_a_domain_leaves_out_of_its_rows_is_counted_too() -> None:
 
     class Listed:
         name = "listed"
+        answer = Answer.TEXT
 
         def load(self, options: None) -> Examples:
             def convert(row: Row) -> Example:
@@ -231,3 +239,100 @@ def test_units_are_named_only_where_items_share_one() -> None:
     shared = [*alone, Example("c", "?", "z", unit="u")]
     assert units_of(shared) == {"a": "id a", "b": "unit u", "c": "unit u"}
     assert independent(shared) == [0, 1]
+
+
+def posts(count: int, split: str | None = None, unit: str | None = None) -> list[Example]:
+    """Return texts of twelve words, each nearly as the one before or after it."""
+    found = []
+    for number in range(count):
+        words = [f"{number // 2}{letter}" for letter in "abcdefghijkl"]
+        words[-1] += f"{number % 2}{split or ''}"
+        name = f"{split or 'x'}{number}"
+        found.append(Example(name, " ".join(words), "yes", split=split, unit=unit and name[:-1]))
+    return found
+
+
+ALL = posts(200)
+POSTS = DuplicateRule(Answer.TEXT, generated=False)
+
+
+def similar(first: Iterable[Example], second: Iterable[Example]) -> set[str]:
+    known = {example.question.split()[0] for example in second}
+    return {example.id for example in first if example.question.split()[0] in known}
+
+
+@given(
+    seed=st.integers(0, 9),
+    shuffle=st.integers(0, 9),
+    asked=st.sampled_from(
+        [
+            {"dev": 20, "confirm": 40},
+            {"dev": 0.1, "confirm": 0.2, "train": 50},
+            {"dev": 20, "confirm": "rest", "train": 50},
+            {"dev": "rest", "confirm": 40, "train": 50},
+        ]
+    ),
+)
+def test_near_duplicates_leave_and_confirm_stays(
+    seed: int, shuffle: int, asked: dict[str, Any]
+) -> None:
+    kept = assign(ALL, Splits(**asked, near_duplicates="keep"), seed, rule=POSTS)
+    splits, tally = divide(ALL, Splits(**asked), seed, rule=POSTS)
+    train, dev, confirm = splits
+    assert similar(kept.train, kept.confirm)
+    assert not similar(train, confirm) | similar(dev, confirm) | similar(train, dev)
+    assert confirm == kept.confirm
+    if "rest" not in (asked["confirm"], asked["dev"]):
+        assert len(dev) == len(kept.dev)
+    assert tally.near_duplicates > 0
+    assert tally.loaded == tally.near_duplicates + tally.unused + len(train + dev + confirm)
+    mixed = Random(shuffle).sample(ALL, len(ALL))
+    assert divide(mixed, Splits(**asked), seed, rule=POSTS) == (splits, tally)
+
+
+def test_near_duplicates_of_official_splits_leave() -> None:
+    test, dev, train = posts(6, "test"), posts(10, "dev")[4:], posts(20, "train")[8:]
+    asked = Splits(train=TRAIN, dev=DEV, confirm=TEST)
+    splits, tally = divide([*train, *dev, *test], asked, 0, rule=POSTS)
+    assert [len(split) for split in splits] == [10, 4, 6]
+    assert tally.near_duplicates == 4
+    near = tally.near_examples[0]
+    assert (near.split, near.dropped[:3], near.kept[:4]) == ("confirm", "dev", "test")
+
+
+def test_a_unit_leaves_whole() -> None:
+    first, second = (Example(name, f"{name} alone", "yes", unit="u") for name in ("a", "b"))
+    twin = replace(posts(1, "test")[0], id="twin", split="train", unit="u")
+    twin = replace(twin, question=f"{twin.question[:-2]}z")
+    others = [*posts(2, "test"), *posts(30, "train")[8:]]
+    asked = Splits(train=TRAIN, dev=4, confirm=TEST)
+    whole = [replace(first, split="train"), replace(second, split="train"), twin, *others]
+    splits, tally = divide(whole, asked, 0, rule=POSTS)
+    left = {example.id for split in splits for example in split}
+    assert not {"a", "b", "twin"} & left
+    assert tally.near_duplicates >= 3
+
+
+def test_near_duplicates_of_another_domain_and_of_the_last_stage_leave_train() -> None:
+    one, other = (
+        Loaded(name, tuple(examples), None, rule=POSTS)
+        for name, examples in (("one", ALL[::2]), ("other", ALL[1::2]))
+    )
+    assert not other.divide(Splits(), 0).tally.near_duplicates
+    splits, tally = Loaded("both", (), None, (one, other)).divide(Splits(), 0)
+    assert not similar(splits.train, [*splits.dev, *splits.confirm])
+    assert tally.near_duplicates == 2 * len(other.examples) - tally.unused - sum(map(len, splits))
+    kept = one.divide(Splits(), 0).splits
+    stage = SimpleNamespace(splits=Splits(), domain=SimpleNamespace(name="other"), domains=())
+    last = SimpleNamespace(domain=SimpleNamespace(name="one"), domains=())
+    spec: Any = SimpleNamespace(stages=[stage], stage=last, search=SimpleNamespace(seed=0))
+    found = earlier_train(spec, 0, SimpleNamespace(), kept, other)  # type: ignore[arg-type]
+    assert not similar(found.train, [*kept.dev, *kept.confirm])
+    assert found.left_out == 55 - len(found.train) > 0
+
+
+def test_too_few_are_left_without_near_duplicates() -> None:
+    asked = {"train": 20, "dev": 80, "confirm": 100}
+    assert sizes(ALL, **asked) == (20, 80, 100)
+    with pytest.raises(DataError, match=r"ask for fewer, or keep the \d+ near-duplicates"):
+        assign(ALL, Splits(**asked), 0, rule=POSTS)

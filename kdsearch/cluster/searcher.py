@@ -16,6 +16,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from kdsearch.cluster.trainable import MESSAGE
+from kdsearch.errors import InconsistentDataError
 from kdsearch.search.policy import Idle
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class DirectedSearcher(Searcher):
                 self.director.progressed(job, message["progress"])
                 return self.director.stop_reason(job) is not None
             del self._jobs[trial_id]
+            if "fault" in message:
+                raise InconsistentDataError(**message["fault"])
             if "error" in message:
                 self.director.failed_job(job, message["error"])
             else:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from kdsearch.cluster.session import ray_module
-from kdsearch.errors import RunError, told
+from kdsearch.errors import InconsistentDataError, RunError, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -45,7 +45,10 @@ def work(config: Mapping[str, Any]) -> None:
 def _outcome(
     config: Mapping[str, Any], report: Callable[[Mapping[str, Any]], None]
 ) -> tuple[str, Any]:
-    """Return `result` or `error` of a job; what it had in memory is free then."""
+    """Return `result`, `error` or `fault` of a job; what it had in memory is free then.
+
+    A fault is an error that ends the run, by its parts.
+    """
     job = config["job"]
     try:
         with _held(Path(config["locks"]), job["id"]):
@@ -54,6 +57,8 @@ def _outcome(
         folder = Path(job["payload"]["run"]) / "failures"
         folder.mkdir(exist_ok=True)
         (folder / f"{job['id']}.txt").write_text(traceback.format_exc(), encoding="utf8")
+        if isinstance(error, InconsistentDataError):
+            return "fault", {"message": error.message, "where": error.where, "fix": error.fix}
         return "error", told(error)
 
 

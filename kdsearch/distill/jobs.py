@@ -37,6 +37,7 @@ from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_folder
 from kdsearch.search.several import figures, figures_by_domain
 from kdsearch.search.shortcuts import SHOWN_ANSWERS
+from kdsearch.spec.record import record_of, write_record
 from kdsearch.spec.settings import Settings, settings_hash
 from kdsearch.splits import units_of
 
@@ -133,6 +134,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     answers, scores = measured.get(done.kept) or judged()
     student.model.save_pretrained(folder / "student")
     student.tokenizer.save_pretrained(folder / "student")
+    write_record(folder / "student", record_of(workspace.whole, size.name))
     answers.write(folder / "dev.jsonl")
     facts = facts_of_folder(folder / "student")
     spent = [work.spent(each) for work, each in zip(works, ended, strict=True)]

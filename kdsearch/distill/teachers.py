@@ -15,6 +15,7 @@ from kdsearch.distill.supply import provide
 from kdsearch.errors import ModelError
 from kdsearch.plugin import Student
 from kdsearch.spec.parts import ANSWER_SIGNALS
+from kdsearch.spec.record import record_of, write_record
 from kdsearch.spec.teaching import WITHOUT_TOKENS
 from kdsearch.spec.training import Training
 
@@ -160,6 +161,7 @@ def _prepare(
         flops |= _fine_tune(workspace, teacher, model, job, report)
         model.model.save_pretrained(teacher.folder)
         model.tokenizer.save_pretrained(teacher.folder)
+        write_record(teacher.folder, record_of(workspace.whole, f"teacher {teacher.name}"))
         model = teacher.load()
     if teacher.needs & ANSWER_SIGNALS:
         rows = workspace.rows("train", model)

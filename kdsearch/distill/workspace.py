@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdsearch.distill.consistency_checks import as_recorded
 from kdsearch.distill.data import Encoder, Rows, encode
 from kdsearch.distill.staff import OneTeacher, Staff
 from kdsearch.distill.students import domain_tokenizer, load_tokenizer
@@ -50,6 +51,7 @@ class Workspace:
     def __init__(self, run: Path, last: Workspace | None = None, place: int = -1) -> None:
         self.run = run
         self.last = last or self
+        self._is_last = last is None
         if last is None:
             self.manifest = json.loads((run / "manifest.json").read_text(encoding="utf8"))
             self.host = Host(Path(file) for file in self.manifest["plugin_files"])
@@ -79,10 +81,6 @@ class Workspace:
     def earlier(self) -> list[Workspace]:
         """The workspaces of the stages before this last one."""
         return [self.at(place) for place in range(len(self.whole.stages) - 1)]
-
-    @property
-    def _is_last(self) -> bool:
-        return self.last is self
 
     @property
     def _home(self) -> Path:
@@ -206,9 +204,11 @@ class Workspace:
         """The examples of each split; of an earlier stage those to train on alone."""
         if not self._is_last:
             apart = earlier_train(self.whole, self.place, self.parts, self.last.assigned)
-            return Assigned(apart.train, (), ())
+            own = Assigned(apart.train, (), ())
+            return as_recorded(own, self.parts, self.manifest, f"stages.{self.place}.")
         splits, seed = self.spec.stage.splits, self.spec.search.seed
-        return load(self.parts.domain, self.parts.options).divide(splits, seed).splits
+        found = load(self.parts.domain, self.parts.options).divide(splits, seed).splits
+        return as_recorded(found, self.parts, self.manifest)
 
     def rows(self, split: str, reader: Student, *, taught: bool = False) -> Rows:
         """Return a split as a model reads it; the same tokenizer is asked once a process.

@@ -17,14 +17,14 @@ from kdsearch.plugin.api import Signal
 from kdsearch.plugin.union import label_of
 from kdsearch.predictions import check_predictions, check_taught
 from kdsearch.search.budget import held_out
-from kdsearch.search.ledger import Opening, earlier_openings
+from kdsearch.search.ledger import ConfirmLedger, Opening, item_keys
 from kdsearch.search.tpe import require_optuna
 from kdsearch.sizes import check_sizes, sizes_of
 from kdsearch.spec.parts import Parts, resolve_parts
 from kdsearch.spec.signals import at_stage, stage_requests
 from kdsearch.spec.space import Sampler, draw
 from kdsearch.spec.training import Precision
-from kdsearch.splits import Divided, fingerprint, independent, load
+from kdsearch.splits import Divided, independent, load
 from kdsearch.stages import earlier_train
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def make_plan(
     host: Host,
     divided: Divided | None = None,
     *,
-    runs: Path | None = None,
-    but: Path | None = None,
+    ledger: ConfirmLedger | None = None,
+    available: float | None = None,
 ) -> Plan:
     """Resolve a spec.
 
@@ -52,8 +52,8 @@ def make_plan(
         spec: What to search.
         host: What is installed.
         divided: The splits; loaded here where the data are there, unless given.
-        runs: A folder of runs, some of which may have opened the same confirm items.
-        but: The planned run's own directory.
+        ledger: Knows which earlier runs opened the same confirm items; not asked unless given.
+        available: What they left of the chance of a false match, where that was asked before.
 
     Raises:
         SpecError: If precision, losses or warm-up do not suit models or budget.
@@ -82,12 +82,15 @@ def make_plan(
             if count < 2:
                 message = f"{split} is one unit: a paired test needs at least two"
                 raise DataError(message, where=f"domain '{parts.domain.name}'")
-        if runs is not None:
-            openings = earlier_openings(fingerprint(assigned.confirm), runs, but=but)
+        if ledger is not None:
+            keys, match = item_keys(assigned.confirm), spec.match
+            openings = ledger.earlier(keys, match.family)
+            alpha = round(1.0 - match.confidence, 12)
+            available = ledger.available(keys, alpha, match.family)
     requests = stage_requests(spec.stage, parts.losses, teachers, depths, spec.cache)
     stages = [_planned(spec, place, parts, read, sizes) for place, read in enumerate(reads)]
     stages.append(PlannedStage(spec.at(-1), parts, teachers, counts.train, requests))
-    plan = Plan(spec, tuple(stages), sizes, drawn, counts, units, tally, tuple(openings))
+    plan = Plan(spec, tuple(stages), sizes, drawn, counts, units, tally, tuple(openings), available)
     _check_training(plan)
     for stage, place, train in zip(stages, range(len(stages)), trains, strict=True):
         if train is not None:
@@ -118,8 +121,8 @@ def _read(spec: SearchSpec, place: int, parts: Parts, last: Assigned | None) -> 
     if loaded is None or last is None:
         return _Read(None, f"stages.{place}: {absent}" if absent else "")
     train, left_out = earlier_train(spec, place, parts, last, loaded)
-    told = f"{left_out:,} training questions are asked in dev or confirm of the last stage"
-    return _Read(train, f"stages.{place}: {told}, and left out" if left_out else "")
+    told = f"{left_out:,} training questions are asked, or nearly, in dev or confirm of the last"
+    return _Read(train, f"stages.{place}: {told} stage, and left out" if left_out else "")
 
 
 def _planned(

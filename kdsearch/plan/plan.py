@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kdsearch.facts import ModelFacts
+    from kdsearch.inputs.tally import Tally
     from kdsearch.plugin.api import Size
     from kdsearch.search.ledger import Opening
     from kdsearch.spec.models import SearchSpec
     from kdsearch.spec.parts import Parts
     from kdsearch.spec.settings import Settings
-    from kdsearch.splits import Tally
 
 
 class Counts(NamedTuple):
@@ -58,7 +58,9 @@ class Plan:
     tally: Tally | None = None
     """What became of the loaded examples, where the data are there."""
     opened_by: tuple[Opening, ...] = ()
-    """Earlier runs that opened the same confirm items."""
+    """Earlier openings of the same confirm items."""
+    available: float | None = None
+    """What they left of the chance of a false match; None where the items are not known."""
     warnings: tuple[str, ...] = ()
 
     @property
@@ -147,6 +149,9 @@ class Plan:
             strategy=search.strategy,
             seed=search.seed,
             seeds=match.seeds,
+            reserve=match.reserve,
+            available=self.available,
+            probe_below=search.probe_below,
             futility=search.futility,
             sequential=self.suggested,
             speculate=search.speculate,
@@ -186,10 +191,13 @@ class Plan:
         return expect(self.size_costs, self._rules())
 
     def supported_margins(self, items: int | None) -> dict[str, float] | None:
-        """Return the smallest margins that so many items support, by disagreement, at alpha/2."""
+        """Return the smallest margins that so many items support, by disagreement.
+
+        At the candidate's share of alpha: half of what the first opening of confirm may spend.
+        """
         if items is None:
             return None
-        alpha = (1.0 - self.spec.match.confidence) / 2.0
+        alpha = self._rules().opening_alpha / 2.0
         return {
             str(share): smallest_supported_margin(items, share, alpha) for share in DISAGREEMENTS
         }
@@ -207,6 +215,8 @@ class Plan:
             "seed": search.seed,
             "futility": search.futility,
             "audit": search.audit,
+            "probe_below": search.probe_below,
+            "alpha_available": self.available,
             "ablate": list(self.spec.ablated),
             "sizes": [self._size_json(size) for size in self.sizes],
             "sampler": search.sampler.value,
@@ -217,7 +227,7 @@ class Plan:
             "splits": self.units._asdict(),
             "items": self.counts._asdict(),
             "domains": list(self.parts.labels),
-            "data": self.tally and self.tally._asdict(),
+            "data": self.tally and self.tally.to_json(),
             "trials": len(self.sizes) * len(self.settings),
             "steps": self.steps,
             "cost": {
@@ -233,7 +243,10 @@ class Plan:
                 "dev": self.supported_margins(self.units.dev),
                 "confirm": self.supported_margins(self.units.confirm),
             },
-            "confirm_opened_by": [opening._asdict() for opening in self.opened_by],
+            "confirm_opened_by": [
+                {"run": opening.run, "time": opening.time, "spent": opening.spent}
+                for opening in self.opened_by
+            ],
             "warnings": list(self.warnings),
         }
 

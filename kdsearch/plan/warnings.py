@@ -49,8 +49,9 @@ def warnings_of(plan: Plan) -> list[str]:
         found.append(f"not smaller than the teacher: {', '.join(large)}")
     if len({size.parameters for size in plan.sizes}) < len(plan.sizes):
         found.append("sizes with equal parameters are taken in the order of their names")
-    if plan.opened_by:
-        found.append(reuse_warning([opening.run for opening in plan.opened_by]))
+    if lost := [opening.run for opening in plan.opened_by if opening.spent]:
+        alpha = 1.0 - spec.match.confidence
+        found.append(reuse_warning(lost, plan.available or 0.0, alpha))
     if unsupported := _unsupported(plan):
         found.append(unsupported)
     if spec.stage.teachers[0].scratch is not None and spec.stage.teachers[0].fine_tune is None:

@@ -141,6 +141,9 @@ class Domain(Protocol):
     One whose kind of answer hangs on its options says so by a method `with_options(options)`, which
     returns the domain that a spec with these options means; see `configured`.
 
+    One whose questions are made from templates says so by an attribute `generated = True`: the
+    near-duplicates among them are intended, and kept unless the spec drops them.
+
     One whose answers are classes may name them by a method `classes(options)`, so that new
     questions need not bring them.
     """

@@ -35,6 +35,8 @@ class DataDomain:
     use: Use = Use.SEARCH
     aggregates: tuple[str, ...] = ()
     stop: tuple[str, ...] = ("\n",)
+    generated: bool = False
+    """Whether templates make the questions, so that near-duplicates are intended."""
     hub: str | None = None
     """The dataset on the hub that is read where no path is given."""
     cue: str = "Answer:"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from rich.console import Group
 from rich.text import Text
 
+from kdsearch.plugin.texts import shortened
 from kdsearch.report import numbers, rows
 from kdsearch.report.drawing import Column, Fitting, draw, labelled
 from kdsearch.report.trials import settings_text
@@ -93,7 +94,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     if plan.get("ablate"):
         lines.append(("ablation", _ablations(plan)))
     lines += [("signals", _signals(plan["signals"]))] if plan.get("signals") else []
-    lines += [("data", rows.data_line(plan["data"]))] if plan.get("data") else []
+    lines += _data(plan["data"]) if plan.get("data") else []
     lines += [("train", f"{numbers.known(plan['splits']['train'])} items")]
     lines += [(split, _margins(plan, split)) for split in ("dev", "confirm")]
     drawn = plan["configurations"]
@@ -102,6 +103,16 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     if len(drawn) > SHOWN_CONFIGURATIONS:
         lines.append(("", f"and {len(drawn) - SHOWN_CONFIGURATIONS} more configurations"))
     return lines + [("warning", line) for line in plan["warnings"]]
+
+
+def _data(data: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Tell what became of the loaded rows, with some of the near-duplicates."""
+    examples = [
+        f"{near['dropped']} {shortened(near['question'])} is {numbers.percent(near['similarity'])} "
+        f"the same as {near['kept']} of {near['split']}"
+        for near in data.get("near_examples", ())
+    ]
+    return [("data", rows.data_line(data)), *(("dropped", line) for line in examples)]
 
 
 def _teachers(plan: Mapping[str, Any]) -> str:

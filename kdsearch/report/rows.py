@@ -256,7 +256,7 @@ def closing(summary: Summary) -> list[tuple[str, str]]:
     lines += [("ablation", ablation_text(each)) for each in summary.get("ablations") or []]
     lines += [("cost", _cost(summary["cost"])), ("trials", _trials(summary["trials"]))]
     data = summary.get("data") or {}
-    told = any(data.get(key) for key in ("deduplicated", "leaked", "skipped"))
+    told = any(data.get(key) for key in ("deduplicated", "leaked", "skipped", "near_duplicates"))
     lines += [("data", data_line(data))] if told else []
     lines += [("failed", line) for line in _failures(summary.get("failures") or [])]
     lines += [("warning", line) for line in summary.get("warnings") or []]
@@ -286,13 +286,15 @@ def domain_lines(summary: Summary) -> list[tuple[str, str]]:
     return lines
 
 
-def data_line(data: Mapping[str, int]) -> str:
+def data_line(data: Mapping[str, Any]) -> str:
     """Tell what became of the loaded rows."""
     copies = data["deduplicated"] + data["leaked"]
     parts = [f"{data['loaded']:,} loaded"]
     parts += [f"{data['skipped']:,} malformed skipped"] if data.get("skipped") else []
     parts += [f"{numbers.noun(copies, 'copy', 'copies')} left out"]
     parts += [f"{data['leaked']:,} of them leaks between splits"] if data["leaked"] else []
+    if near := data.get("near_duplicates"):
+        parts.append(f"{numbers.noun(near, 'near-duplicate')} of dev or confirm dropped")
     parts += [f"{data['unused']:,} asked for by no split"] if data["unused"] else []
     return ", ".join(parts)
 

@@ -1,74 +1,236 @@
-"""Which earlier runs opened the same confirm items: each opening uses them up a little."""
+"""What a user's runs have spent of the chance of a false match, by the confirm items they opened.
+
+A second run on the same items is a second chance to be wrong. The ledger holds every opening with
+hashes of its items, wherever the run lies and however its data are divided, and says what is left.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 import os
-from typing import TYPE_CHECKING, NamedTuple
+import time
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from kdsearch.duplicates import question_key
+from kdsearch.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Collection, Iterable, Sequence
 
-MARK = b'"event": "confirm_opened"'
-"""Only lines with it are parsed: journals of long runs hold many others."""
+    from kdsearch.plugin.api import Example
 
+SCHEMA = 1
+
+KEY_BYTES = 8
+"""Of an item's hash: two of a million items share one with a chance of 3e-8."""
+
+OVERLAP = 0.01
+"""Share of the smaller of two sets of items from which on they count as the same evidence."""
+
+LEAST = 1e-9
+"""Of alpha: what is left is never nothing, so that a test stays possible in form."""
 
 NAMED = 3
 """Runs that a warning names; the rest are counted."""
 
 
-class Opening(NamedTuple):
-    """A run that opened confirm."""
+@dataclass(frozen=True)
+class Opening:
+    """One opening of confirm items."""
 
+    id: str
     run: str
     time: float
     """Seconds since the epoch."""
+    alpha: float
+    """What it may spend of the chance of a false match."""
+    family: str | None
+    items: frozenset[bytes]
+    spent: float
+    """What it spent on tests that did not end in a match; until its run has ended, all."""
 
 
-def earlier_openings(fingerprint: str, runs: Path, *, but: Path | None = None) -> list[Opening]:
-    """Return the runs of a folder that opened confirm on these items, the earliest first.
+def default_path() -> Path:
+    """Return the user's own ledger, by the XDG base directory specification."""
+    state = os.environ.get("XDG_STATE_HOME")
+    root = Path(state) if state else Path.home() / ".local" / "state"
+    return root / "kdsearch" / "confirm.jsonl"
+
+
+def item_keys(examples: Iterable[Example]) -> frozenset[bytes]:
+    """Return a hash of what each item asks, whatever its id, its options' order and its answer."""
+    texts = (question_key(example) or f"{example.id}\n{example.question}" for example in examples)
+    return frozenset(sha256(text.encode(errors="replace")).digest()[:KEY_BYTES] for text in texts)
+
+
+class ConfirmLedger:
+    """A file of openings that all runs of a user share.
+
+    Each opening may spend the share `1 - reserve` of what is left of alpha. What overlapping items
+    were tested for without a match is gone; a match hands its share back, as in the online fallback
+    procedure (Tian & Ramdas 2021, Statistical Methods in Medical Research 30:976-993). So the
+    chance of any false match over all runs of a family stays below alpha, however the runs depend
+    on each other.
 
     Args:
-        fingerprint: Of the confirm items.
-        runs: A folder of run directories.
-        but: The present run's directory: it and what came after its own opening are left out.
+        path: The file; made with its folder when first written.
     """
-    own = None if but is None else _opened(but / "journal.jsonl", fingerprint)
-    found = []
-    for journal in sorted(runs.glob("*/journal.jsonl")):
-        if but is not None and journal.parent.resolve() == but.resolve():
-            continue
-        time = _opened(journal, fingerprint)
-        if time is not None and (own is None or time < own):
-            found.append(Opening(journal.parent.name, time))
-    return sorted(found, key=lambda opening: opening.time)
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or default_path()
+        self._lock = FileLock(self.path.with_suffix(".lock"))
+
+    def check_writable(self) -> None:
+        """Make the folder and the file, so that a run is refused before it has cost anything.
+
+        Raises:
+            RunError: If they cannot be written.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._lock, self.path.open("ab"):
+                pass
+        except OSError as error:
+            raise RunError(
+                f"the ledger of confirm items cannot be written: {error.strerror}",
+                where=str(self.path),
+                fix="make its folder writable, or name another by XDG_STATE_HOME",
+            ) from error
+
+    def earlier(
+        self, items: Collection[bytes], family: str | None = None, *, but: str | None = None
+    ) -> list[Opening]:
+        """Return the openings of overlapping items, the earliest first.
+
+        Args:
+            items: By `item_keys`.
+            family: Runs that share the chance of a false match.
+            but: The id of an opening to leave out, with what came after it.
+        """
+        found, keys = [], frozenset(items)
+        for opening in self._openings():
+            if opening.id == but:
+                break
+            shared = len(keys & opening.items)
+            least = OVERLAP * min(len(keys), len(opening.items))
+            if opening.family == family and shared and shared >= least:
+                found.append(opening)
+        return found
+
+    def available(self, items: Collection[bytes], alpha: float, family: str | None = None) -> float:
+        """Return what earlier openings left of alpha."""
+        return _left(self.earlier(items, family), alpha)
+
+    def open(
+        self,
+        opening: str,
+        run: str,
+        items: Collection[bytes],
+        alpha: float,
+        reserve: float,
+        family: str | None = None,
+    ) -> float:
+        """Record an opening, once, and return what it may spend.
+
+        Args:
+            opening: An id; one that is known keeps what it was given.
+            run: The run directory, for people to read.
+            items: By `item_keys`.
+            alpha: The whole chance of a false match.
+            reserve: The share of what is left that stays for later openings.
+            family: Runs that share the chance of a false match.
+        """
+        self.check_writable()
+        with self._lock:
+            for known in self._openings():
+                if known.id == opening:
+                    return known.alpha
+            spent = _left(self.earlier(items, family), alpha) * (1.0 - reserve)
+            packed = base64.b64encode(b"".join(sorted(items))).decode()
+            self._append(
+                event="opened", opening=opening, run=run, time=time.time(), alpha=spent,
+                family=family, items=packed,
+            )  # fmt: skip
+        return spent
+
+    def settle(self, opening: str, spent: float) -> None:
+        """Record what an opening spent in the end; the rest is handed back."""
+        with self._lock:
+            known = {found.id: found.spent for found in self._openings()}
+            if opening in known and known[opening] != spent:
+                self._append(event="settled", opening=opening, spent=spent)
+
+    def _append(self, **fields: Any) -> None:
+        line = json.dumps({"schema": SCHEMA, **fields}) + "\n"
+        with self.path.open("r+b") as stream:
+            os.fchmod(stream.fileno(), 0o600)
+            stream.seek(stream.read().rfind(b"\n") + 1)  # a torn line is written over
+            stream.write(line.encode())
+            stream.truncate()
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def _openings(self) -> list[Opening]:
+        """Read the file; a torn last line did not happen.
+
+        Raises:
+            RunError: If another line is malformed.
+        """
+        if not self.path.exists():
+            return []
+        found: dict[str, Opening] = {}
+        lines = self.path.read_bytes().splitlines(keepends=True)
+        for number, line in enumerate(lines, start=1):
+            try:
+                _take(found, json.loads(line))
+            except (ValueError, KeyError, TypeError) as error:
+                if number == len(lines) and not line.endswith(b"\n"):
+                    break
+                raise RunError(
+                    f"malformed line: {error}",
+                    where=f"{self.path}:{number}",
+                    fix="restore the file; moved away, what it knows of earlier runs is lost",
+                ) from error
+        return list(found.values())
 
 
-def reuse_warning(runs: Sequence[str]) -> str:
-    """Say what it means that earlier runs opened the same confirm items."""
+def reuse_warning(runs: Sequence[str], available: float, alpha: float) -> str:
+    """Say what it means that earlier runs opened the same confirm items without a match."""
     named = ", ".join(runs[:NAMED])
     others = f" and {len(runs) - NAMED} more" if len(runs) > NAMED else ""
     return (
-        f"the same confirm items were opened before, by {named}{others}: the chance of a false "
-        "match holds for each run by itself, not for a choice made after an earlier answer"
+        f"confirm items of this run were opened before, by {named}{others}: {available:.2g} of the "
+        f"{alpha:.2g} chance of a false match is left (use new items, or give a run that asks a "
+        "question of its own a match.family)"
     )
 
 
-def _opened(journal: Path, fingerprint: str) -> float | None:
-    """Return when a run first opened confirm on some items."""
-    if not os.access(journal, os.R_OK):  # none yet, or another user's
-        return None
-    times = (time for time, opened in _openings(journal) if opened == fingerprint)
-    return min(times, default=None)
+def _take(found: dict[str, Opening], line: dict[str, Any]) -> None:
+    if line["schema"] != SCHEMA:
+        raise ValueError(f"schema {line['schema']!r}, not {SCHEMA}")
+    name = line["opening"]
+    if line["event"] == "settled":
+        found[name] = replace(found[name], spent=float(line["spent"]))
+        return
+    packed = base64.b64decode(line["items"])
+    keys = (packed[at : at + KEY_BYTES] for at in range(0, len(packed), KEY_BYTES))
+    found[name] = Opening(
+        id=name,
+        run=line["run"],
+        time=line["time"],
+        alpha=float(line["alpha"]),
+        family=line["family"],
+        items=frozenset(keys),
+        spent=float(line["alpha"]),
+    )
 
 
-def _openings(journal: Path) -> Iterator[tuple[float, str]]:
-    """Yield time and fingerprint of every opening; a torn line did not happen."""
-    for line in journal.read_bytes().splitlines():
-        if MARK in line:
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                continue
-            yield entry.get("time", 0.0), entry.get("fingerprint", "")
+def _left(openings: Iterable[Opening], alpha: float) -> float:
+    return max(alpha - math.fsum(opening.spent for opening in openings), LEAST)

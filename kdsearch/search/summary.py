@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ExitCode, RunError
@@ -32,7 +31,7 @@ from kdsearch.search.audits import (
     shortcuts_of,
     takes_shortcut,
 )
-from kdsearch.search.cost import Ledger
+from kdsearch.search.cost import Ledger, seconds_running
 from kdsearch.search.ledger import reuse_warning
 from kdsearch.search.reliability import confirm_json
 from kdsearch.search.rules import Outcome, Verdict
@@ -89,7 +88,7 @@ class _Facts:
                 self.teacher = event
             case RunFinished():
                 self.finished = event
-            case ConfirmOpened():
+            case ConfirmOpened(look=1):
                 self.opened = event
             case ConfirmChecked():
                 self.checked = event
@@ -205,7 +204,7 @@ def _supported(facts: _Facts) -> dict[str, Any]:
     shown = _most_telling(facts)
     observed = None
     if shown is not None:
-        alpha = (1.0 - facts.plan["match"]["confidence"]) / 2.0  # the candidate's share
+        alpha = _opening_alpha(facts) / 2.0  # the candidate's share
         confirm_items = facts.plan["splits"]["confirm"]
         observed = smallest_supported_margin(confirm_items, _disagreement(shown), alpha)
     return {
@@ -340,17 +339,8 @@ def _cost(records: Sequence[Record], facts: _Facts) -> dict[str, Any]:
         "ablation_flops": totals.ablation,
         "exhaustive_grid_flops": ledger.grid,
         "share_of_grid": totals.share_of_grid,
-        "wall_seconds": _seconds_running(records),
+        "wall_seconds": seconds_running(records),
     }
-
-
-def _seconds_running(records: Sequence[Record]) -> float:
-    """Return the time on the clock, without the pauses between a kill and its resumption."""
-    total = 0.0
-    for earlier, later in pairwise(records):
-        if not isinstance(later.event, RunStarted):
-            total += max(0.0, later.time - earlier.time)
-    return total
 
 
 def _count(facts: _Facts, kind: type[Event]) -> int:
@@ -358,20 +348,35 @@ def _count(facts: _Facts, kind: type[Event]) -> int:
 
 
 def _warnings(facts: _Facts) -> list[str]:
-    runs = [opening["run"] for opening in facts.plan.get("confirm_opened_by", ())]
-    reused = [reuse_warning(runs)] if runs and facts.opened else []
-    audits = audit_warnings(facts.audits)
     chosen = _selected(facts) if facts.finished else None
     return [
         *forced_warnings(
             facts.teacher, facts.checked, trained=any(facts.started), tested=bool(facts.tested)
         ),
         *_margin_warnings(facts),
-        *reused,
+        *_reuse_warnings(facts),
         *_cut_warnings(facts),
-        *audits,
+        *audit_warnings(facts.audits),
         *(not_looked_for(facts.audits, chosen["size"], facts.plan) if chosen else ()),
     ]
+
+
+def _reuse_warnings(facts: _Facts) -> Iterable[str]:
+    """Say that earlier runs have spent of the chance of a false match."""
+    openings = facts.plan.get("confirm_opened_by", ())
+    runs = [opening["run"] for opening in openings if opening.get("spent", 1.0)]
+    if runs and facts.opened:
+        alpha = 1.0 - facts.plan["match"]["confidence"]
+        yield reuse_warning(runs, facts.plan.get("alpha_available") or alpha, alpha)
+
+
+def _opening_alpha(facts: _Facts) -> float:
+    """Return what the first opening of confirm spends, or may spend."""
+    if facts.opened and facts.opened.alpha is not None:
+        return facts.opened.alpha
+    match = facts.plan["match"]
+    whole = facts.plan.get("alpha_available") or 1.0 - match["confidence"]
+    return float(whole * (1.0 - match.get("reserve", 0.0)))
 
 
 def _cut_warnings(facts: _Facts) -> Iterable[str]:

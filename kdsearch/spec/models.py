@@ -70,6 +70,9 @@ class Splits(Strict):
     train: SplitSize = "rest"
     dev: SplitSize = 0.15
     confirm: SplitSize = 0.3
+    near_duplicates: Literal["auto", "keep", "drop"] = "auto"
+    """Whether train and dev drop what confirm, and train what dev, asks in nearly the same words;
+    under `auto` unless the domain's questions are made from templates."""
 
     @model_validator(mode="after")
     def _disjoint(self) -> Splits:
@@ -135,6 +138,9 @@ class Search(Strict):
     audit: bool = True
     """After the verdicts, ask teacher and students on dev for shortcuts: with the options in other
     places, and without the question. Takes two more passes over dev a model."""
+    probe_below: bool = False
+    """After a match, try the largest smaller size that was not visited: it is tested at the share
+    of the chance of a false match that the match hands on."""
     seed: int = Field(default=0, ge=0)
     """Fixes splits, configurations and initial weights."""
 
@@ -159,7 +165,14 @@ class Match(Strict):
     """One minus the chance of a false match."""
     seeds: Annotated[int, AfterValidator(_seeds)] = 1
     """1 claims that the student that was trained matches; from 3 on, that students trained by its
-    recipe do: the configuration that passed is trained with so many seeds, all tested together."""
+    recipe do: the configuration that passed on dev is trained with so many fresh seeds, all tested
+    together."""
+    reserve: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """The share of the chance of a false match that each opening of confirm leaves for later ones:
+    for items added by `kdsearch confirm`, and for other runs on the same items."""
+    family: str | None = None
+    """Names the runs that share one chance of a false match where they open the same confirm items;
+    a run that asks a question of its own may have a family of its own."""
 
     @model_validator(mode="after")
     def _one_claim(self) -> Match:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.audit import audit, by_likelihood
+from benchmarks.audit import audit
+from benchmarks.audit_figures import by_likelihood
 from kdsearch.stats.paired import retain_test
 
 RECORDED = Path(__file__).parents[2] / "benchmarks" / "recorded"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -197,6 +198,62 @@ def test_evaluation_leaves_out_what_decided_the_search(kd: Kd, run: Path, toy_pl
     report = kd("evaluate", *asked, "--json").json
     assert report["domains"][0]["items"] == 289 - 120
     assert len(kd("predict", *asked).stdout.splitlines()) == 289
+
+
+@pytest.fixture
+def searched(tmp_path: Path, model: Path, toy_spec: Path, toy_host: Host) -> Path:
+    """Return a run directory of before its models carried records."""
+    folder = tmp_path / "searched"
+    spec = load_spec(toy_spec, toy_host).model_dump(mode="json")
+    del spec["stages"][0]["splits"]["near_duplicates"]
+    for place in ("trials/small-c0-s0/student", "teacher/model"):
+        shutil.copytree(model, folder / place)
+    (folder / "manifest.json").write_text(json.dumps({"kdsearch": "0", "spec": spec}))
+    (folder / "journal.jsonl").write_text("")
+    return folder
+
+
+def linked_files(folder: Path, destination: Path) -> Path:
+    destination.mkdir()
+    for file in folder.iterdir():
+        (destination / file.name).symlink_to(file)
+    return destination
+
+
+@pytest.mark.parametrize("place", ["trials/small-c0-s0/student", "teacher/model"])
+@pytest.mark.parametrize("way", ["path", "dotted", "link", "links"])
+def test_every_model_of_a_run_leaves_out_what_decided_it(
+    kd: Kd, searched: Path, toy_plugin: Path, tmp_path: Path, place: str, way: str
+) -> None:
+    folder, link = searched / place, tmp_path / "link"
+    if way == "dotted":
+        folder = searched / ".." / "searched" / place
+    elif way == "link":
+        link.symlink_to(folder)
+        folder = link
+    elif way == "links":
+        folder = linked_files(folder, link)
+    report = kd("evaluate", folder, "--plugin", toy_plugin, "--split", "all", "--json").json
+    assert report["domains"][0]["items"] == 289 - 120
+
+
+def test_a_model_of_a_run_without_manifest_is_not_asked(
+    kd: Kd, searched: Path, toy_plugin: Path
+) -> None:
+    (searched / "manifest.json").unlink()
+    asked = ("evaluate", searched / "teacher" / "model", "--plugin", toy_plugin, "-d", "toy")
+    ended = kd(*asked, "--split", "all")
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "of a run whose manifest cannot be read" in ended.stderr
+
+
+def test_a_manifest_of_another_program_is_no_run(
+    kd: Kd, model: Path, toy_plugin: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "manifest.json").write_text('["app"]')
+    shutil.copytree(model, tmp_path / "model")
+    asked = ("evaluate", tmp_path / "model", "-d", "toy", "--plugin", toy_plugin, "--split", "all")
+    assert kd(*asked, "--json").json["domains"][0]["items"] == 289
 
 
 def test_a_student_is_copied_and_nothing_overwritten(kd: Kd, run: Path, tmp_path: Path) -> None:

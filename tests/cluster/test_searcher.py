@@ -9,6 +9,7 @@ import pytest
 
 from kdsearch.cluster.searcher import DirectedSearcher, StopDecided
 from kdsearch.cluster.trainable import MESSAGE
+from kdsearch.errors import InconsistentDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,3 +82,13 @@ def test_a_fault_ends_tune_at_its_next_step(begun: Begun) -> None:
     with pytest.raises(KeyError):
         StopDecided(searcher).choose_trial_to_run(None)
     assert searcher.suggest("third") == DirectedSearcher.FINISHED
+
+
+def test_other_data_than_the_driver_s_end_the_search(begun: Begun) -> None:
+    desk, searcher = begun
+    fault = {"message": "dev differs", "where": "domain 'toy'", "fix": "sort"}
+    assert searcher.reported("first", report("fault", fault))
+    assert isinstance(searcher.fault, InconsistentDataError)
+    assert str(searcher.fault) == "domain 'toy': dev differs (sort)"
+    assert searcher.suggest("third") == DirectedSearcher.FINISHED
+    assert not desk.failed

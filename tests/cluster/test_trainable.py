@@ -8,6 +8,7 @@ import pytest
 from filelock import FileLock
 
 from kdsearch.cluster import trainable
+from kdsearch.errors import InconsistentDataError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,3 +62,14 @@ def test_a_job_that_ends_lets_go(
         assert isinstance(error, SystemExit)
     with FileLock(tmp_path / "locks" / "small-c0-s0.lock", timeout=0):
         pass
+
+
+def test_other_data_than_the_driver_s_are_told_apart_from_a_failure(
+    config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def loads(job: Mapping[str, Any], report: Any) -> None:
+        raise InconsistentDataError("dev differs", where="domain 'toy'")
+
+    monkeypatch.setattr(trainable, "resolve_name", lambda name: loads)
+    parts = {"message": "dev differs", "where": "domain 'toy'", "fix": None}
+    assert trainable._outcome(config, print) == ("fault", parts)

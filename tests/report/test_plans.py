@@ -39,6 +39,13 @@ def test_the_plan_says_what_was_left_out(plan: dict[str, Any]) -> None:
     plan["data"] |= {"skipped": 3}
     skipped = "2,000 loaded, 3 malformed skipped, 14 copies left"
     assert any(line.startswith(skipped) for _, line in plan_lines(plan))
+    near = {"dropped": "7", "question": "Up 3%", "kept": "9", "similarity": 0.85, "split": "dev"}
+    plan["data"] |= {"near_duplicates": 4, "near_examples": [near]}
+    lines = plan_lines(plan)
+    assert any(
+        "splits, 4 near-duplicates of dev or confirm dropped, 300" in line for _, line in lines
+    )
+    assert ("dropped", "7 'Up 3%' is 85% the same as 9 of dev") in lines
 
 
 @pytest.mark.parametrize("width", [60, 80, 100])

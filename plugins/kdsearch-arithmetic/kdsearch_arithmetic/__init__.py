@@ -42,6 +42,8 @@ class Arithmetic:
     max_new_tokens = 2
     """The number and the end of sequence."""
     stop = ()
+    generated = True
+    """The wordings repeat; what differs between problems are operands."""
 
     def load(self, options: ArithmeticOptions) -> Iterator[Example]:
         """Yield each (operation, operands, wording) triple once; the group is the operation."""

@@ -27,6 +27,10 @@ def test_the_host_finds_it() -> None:
     assert Host().domain("arithmetic").version == "1"
 
 
+def test_near_duplicates_are_intended() -> None:
+    assert DOMAIN.generated
+
+
 def test_every_triple_stands_once() -> None:
     assert len({example.id for example in EXAMPLES}) == len(EXAMPLES) == 6624
     counts = Counter(example.group for example in EXAMPLES)

@@ -1,0 +1,50 @@
+"""Checks that what a domain yields are examples, with distinct ids and possible answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kdsearch.errors import DataError, PluginError
+from kdsearch.plugin.api import Example
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def checked(examples: Iterable[Example], domain: str) -> list[Example]:
+    """Return the examples, ids distinct and answers among the options.
+
+    Raises:
+        DataError: If there is none, or one is malformed.
+        PluginError: If what the domain yields are no examples.
+    """
+    seen: set[str] = set()
+    found = []
+    for example in examples:
+        if not isinstance(example, Example) or not isinstance(example.id, str):
+            fault = f"load yielded {example!r:.80}; an Example whose id is text was expected"
+            raise PluginError(fault, where=f"domain '{domain}'")
+        where = f"domain '{domain}', example '{example.id}'"
+        if example.id in seen:
+            raise DataError("another example has the same id", where=where)
+        seen.add(example.id)
+        _check_answer(example, where)
+        found.append(example)
+    if not found:
+        raise DataError("it has no examples", where=f"domain '{domain}'")
+    return found
+
+
+def _check_answer(example: Example, where: str) -> None:
+    answer = example.answer
+    if not example.choices:
+        if not isinstance(answer, str):
+            raise DataError(f"its answer {answer!r} is no text and it has no choices", where=where)
+        return
+    options = len(example.choices)
+    if not isinstance(answer, int) or isinstance(answer, bool) or not 0 <= answer < options:
+        raise DataError(
+            f"its answer {answer!r} is none of its {options} options",
+            where=where,
+            fix=f"an answer is an index from 0 to {options - 1}",
+        )

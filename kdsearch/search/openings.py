@@ -1,0 +1,59 @@
+"""What one run enters into its user's ledger of confirm items."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import TYPE_CHECKING
+
+from kdsearch.events import ConfirmOpened, ConfirmTested
+from kdsearch.search.rules import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from kdsearch.search.journal import Journal
+    from kdsearch.search.ledger import ConfirmLedger
+
+
+@dataclass(frozen=True)
+class RunOpenings:
+    """A run's openings of confirm, in the order of its journal."""
+
+    ledger: ConfirmLedger
+    journal: Journal
+    id: str
+    """Of the run, wherever its folder is moved to."""
+    folder: str
+    """For people to read."""
+    items: Collection[bytes]
+    """Those of the next opening, by `ledger.item_keys`."""
+    alpha: float
+    """The whole chance of a false match."""
+    reserve: float
+    """The share of what is left that stays for later openings."""
+    family: str | None
+    """Runs that share the chance of a false match."""
+
+    def spend(self) -> float:
+        """Enter the opening that is next and return what it may spend."""
+        name = f"{self.id}:{len(self._places()) + 1}"
+        shared = self.alpha, self.reserve, self.family
+        return self.ledger.open(name, self.folder, self.items, *shared)
+
+    def settle(self) -> None:
+        """Hand back what was not spent on tests that ended without a match."""
+        events = [record.event for record in self.journal.records]
+        tests = [event for event in events if isinstance(event, ConfirmTested)]
+        matched = {test.size for test in tests if test.verdict == Verdict.MATCH}
+        for number, place in enumerate(self._places(), start=1):
+            own = takewhile(lambda each: not isinstance(each, ConfirmOpened), events[place + 1 :])
+            lost = [test for test in own if isinstance(test, ConfirmTested)]
+            spent = math.fsum(test.alpha or 0.0 for test in lost if test.size not in matched)
+            self.ledger.settle(f"{self.id}:{number}", spent)
+
+    def _places(self) -> list[int]:
+        """Return where in the journal confirm was opened."""
+        records = enumerate(self.journal.records)
+        return [place for place, record in records if isinstance(record.event, ConfirmOpened)]
