@@ -241,7 +241,7 @@ def summary_faults(run: Path, plan: dict[str, Any], verdicts: dict[str, str]) ->
     faults = []
     if selected != (matched[0] if matched else None):
         faults.append(f"the summary selects {selected}, the tests {matched[:1]}")
-    if (summary["outcome"] == "match") != bool(matched):
+    if (summary["outcome"] in ("match", "withheld")) != bool(matched):
         faults.append(f"the outcome is {summary['outcome']} with matches at {matched}")
     return faults
 

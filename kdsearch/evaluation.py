@@ -136,7 +136,7 @@ def find_model(path: Path, size: str | None = None) -> Found:
         size: Take the student of this size of a run instead.
 
     Raises:
-        RunError: If a run has selected no student, or has none of that size.
+        RunError: If a run has selected no student or withheld its match, or has none of that size.
         ModelError: If the path is neither.
     """
     if (path / "config.json").is_file():
@@ -171,6 +171,13 @@ def _selected(run: Path) -> str | None:
     except ValueError as error:
         raise RunError(f"not valid JSON: {error}", where=str(run / "summary.json")) from error
     selected = summary.get("selected")
+    if summary.get("outcome") == "withheld":
+        raise RunError(
+            f"the run withheld its match: {'; '.join(selected['withheld'])}",
+            where=str(run),
+            fix=f"take it all the same by --size {selected['size']}, or its folder "
+            f"{run / selected['path']}",
+        )
     return None if selected is None else str(selected["path"])
 
 

@@ -72,6 +72,10 @@ class TeacherReady(Event):
     others: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By name, the teachers beside the first: `parameters`, `score` on `items` of dev, `flops`; the
     event's own flops are those of all."""
+    sensitive: bool = True
+    """Whether a student that only guesses would be outside the margin."""
+    sensitivity: Mapping[str, Any] = field(default_factory=dict)
+    """What that was read off: see `search.sensitivity.Sensitivity`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +206,31 @@ class ConfirmOpened(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConfirmChecked(Event):
+    """The teacher's answers to confirm were compared with guessing and with its answers to dev.
+
+    Written once, before the first `ConfirmTested`; journals of older versions do not have it.
+    """
+
+    score: float
+    """The teacher's, on confirm."""
+    items: int
+    dev_score: float
+    chance: Mapping[str, float]
+    """On confirm, as in `TeacherReady`."""
+    p_value: float
+    """That the scores on dev and confirm differ by more than the margin; two-sided. Of several
+    domains, the smallest."""
+    reliable: bool
+    reason: str = ""
+    """What was found, where the data are not reliable."""
+    domains: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By label, of a search over several domains: what is said here of each."""
+    flops: Mapping[str, float] = field(default_factory=dict)
+    """What answering confirm cost, where no test follows that says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConfirmTested(Event):
     """One declared size was tested on confirm."""
 
@@ -260,7 +289,9 @@ class ModelAudited(Event):
     not_permuted: str = ""
     """Why there is no `permuted`."""
     blanked: Mapping[str, Any] | None = None
-    """Without the question: `score` and `ci`; None of a black box."""
+    """Without the question: see `search.shortcuts.blanked_figures`."""
+    not_blanked: str = ""
+    """Why there is no `blanked`."""
     errors: Mapping[str, Any] | None = None
     """A student's beside its teacher's: see `search.mistakes.contrast`."""
     flops: Mapping[str, float] = field(default_factory=dict)
@@ -311,6 +342,11 @@ class RunFinished(Event):
     sentence: str
     """The answer in one sentence."""
     seconds: float = 0.0
+    withheld: tuple[str, ...] = ()
+    """What speaks against the match; by `--force` the outcome is a match all the same."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "withheld", tuple(self.withheld))
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,7 @@ from kdsearch.stats.chance import Guesses
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kdsearch.plugin.api import Example
     from kdsearch.spec.models import SearchSpec
     from kdsearch.stats.chance import Guesses
 
@@ -82,7 +83,8 @@ def run(
         host: The plugins.
         run_directory: Must not exist, unless `allow_exploratory`.
         executor: Where jobs run.
-        force: Search on although the teacher is not above guessing.
+        force: Go on where teacher, margin or data speak against it, and declare a match all the
+            same.
         allow_exploratory: Go on with a run that is there already; see `extend`.
         sinks: Shown every event.
 
@@ -381,7 +383,8 @@ class _Search:
                 configuration=self._configuration,
                 settings=lambda *key: self._settings(*key).model_dump(mode="json"),
                 settings_hash=lambda values: settings_hash(Settings.model_validate(values)),
-                guesses=self._guesses,
+                guesses=lambda: self._guesses(self.assigned.dev),
+                confirm_guesses=lambda: self._guesses(self.assigned.confirm),
                 teacher_name=self.plan.teacher_name,
                 units=self.units,
                 several=bool(self.parts.labels),
@@ -440,8 +443,8 @@ class _Search:
             return self.spec.baseline(self.plan.configurations[0])
         return self.spec.resolve(drawn)
 
-    def _guesses(self) -> Guesses:
-        return guesses_of(self.assigned.train, self.assigned.dev, self.parts.labels)
+    def _guesses(self, asked: Sequence[Example]) -> Guesses:
+        return guesses_of(self.assigned.train, asked, self.parts.labels)
 
     def _export(self, summary: Mapping[str, Any]) -> None:
         """Export every size that confirm tested."""

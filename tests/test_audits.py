@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import cycle, permutations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -29,6 +30,7 @@ from kdsearch.search.shortcuts import ALWAYS
 from kdsearch.spec.loading import load_spec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PLUGIN = """
@@ -98,8 +100,17 @@ def test_an_answer_by_place_is_a_shortcut(placed: Path) -> None:
         assert audit["shortcut"]
     assert summary["sizes"][0]["shortcut"]
     assert summary["outcome"] == "match"
-    told = " Beware: on dev it fails once the options change places and answers by place."
-    assert summary["sentence"].endswith(told)
+    told = summary["sentence"].partition(" Beware, a match by --force: ")[2]
+    assert told == "; ".join(summary["selected"]["withheld"]) + "."
+    assert summary["selected"]["withheld"] == [
+        "the teacher is not shown to be above guessing on dev",
+        "the teacher scores 1.000 on dev and 1.000 on confirm, where guessing scores 1.000",
+        "the teacher is not shown to need the question on dev (1.000 with it, 1.000 without)",
+        "small is not shown to need the question on dev (1.000 with it, 1.000 without)",
+        "on dev small fails once the options change places (its score falls from 1.000 to 0.000)",
+        "on dev small answers by place (permuted, 100% of its answers keep their place and 0% the "
+        "option)",
+    ]
     assert any("not shown to be above guessing" in line for line in summary["warnings"])
     assert [line for line in summary["warnings"] if line.startswith("small")] == [
         "small takes a shortcut on dev: it fails once the options change places (its score falls "
@@ -156,6 +167,7 @@ def test_classes_among_several_domains_keep_their_order(
     assert shortcuts_of(found) == []
 
 
+CHOICE = {"answer": Answer.CHOICE, "metrics": ("m",), "aggregates": ()}
 EXAMPLES = [
     Example(str(at), f"{at}?", at % 3, choices=tuple(f"{word}{at}" for word in words))
     for at, words in zip(range(300), cycle(permutations("abc")), strict=False)
@@ -168,8 +180,9 @@ def audit_of(
     choose: Any,
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
+    sources: Callable[[Example], list[int]] = lambda example: [3],
 ) -> dict[str, Any]:
-    """Audit a student that chooses by a rule."""
+    """Audit a student that chooses by a rule, to which questions read as `sources` says."""
 
     def constructed(model: Any, tokenizer: Any, rows: Rows, domain: Any, metric: str) -> Answers:
         places = [choose(example) for example in rows.examples]
@@ -183,7 +196,7 @@ def audit_of(
         assigned=SimpleNamespace(dev=examples),
         spec=SimpleNamespace(match=match),
         encoded=lambda asked, reader: Rows(
-            asked, [[3]] * len(asked), [[4]] * len(asked), [], 0, []
+            asked, [*map(sources, asked)], [[4]] * len(asked), [], 0, []
         ),
     )
     monkeypatch.setattr("kdsearch.distill.audit.answer", constructed)
@@ -281,3 +294,50 @@ def test_a_permuted_example_keeps_its_right_answer() -> None:
     assert turned.correct == example.correct == "c"
     assert all(old != new for old, new in zip(example.choices, turned.choices, strict=True))
     assert permuted(Example("8", "Who?", "Ann")) == Example("8", "Who?", "Ann")
+
+
+@pytest.mark.parametrize(
+    ("question", "sources", "told"),
+    [
+        ("{0}?", lambda example: [3], "its prompts are the same without the question"),
+        ("Which?", lambda example: [len(example.question)], "all its items ask the same question"),
+        ("{0}?", lambda example: [len(example.question)], ""),
+    ],
+)
+def test_a_question_that_says_nothing_is_not_blanked(
+    question: str,
+    sources: Any,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    domain = SimpleNamespace(answer=Answer.CHOICE, aggregates=())
+    asked = [replace(each, question=question.format(each.id)) for each in EXAMPLES]
+    given = (domain, asked, lambda example: int(example.answer), tmp_path, monkeypatch)
+    found = audit_of(*given, sources=sources)
+    assert found["not_blanked"] == told
+    assert (found["blanked"] is None) is bool(told)
+    if not told:
+        assert found["blanked"]["reads"] is False
+
+
+def test_of_several_domains_each_is_blanked_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members = [
+        Member(label, cast("Any", SimpleNamespace(**CHOICE)), {})
+        for label in ("read", "not", "same")
+    ]
+    examples = [labelled(each, label) for label in ("read", "not") for each in EXAMPLES]
+    examples += [labelled(replace(each, question="Which?"), "same") for each in EXAMPLES]
+
+    def choose(example: Example) -> int:
+        blind = example.id.startswith("read") and not example.question
+        return 0 if blind else int(example.answer)
+
+    given = (Union(tuple(members)), examples, choose, tmp_path, monkeypatch)
+    found = audit_of(*given, sources=lambda example: [len(example.question)])
+    assert found["not_blanked"] == "same: all its items ask the same question"
+    domains = found["blanked"]["domains"]
+    assert {label: each["reads"] for label, each in domains.items()} == {"read": True, "not": False}
+    assert found["blanked"]["reads"] is False

@@ -73,7 +73,8 @@ def test_a_black_box_is_searched_without_a_model(
     def watch(record: Record) -> None:
         seen.append((record.event, (folder / "teacher" / "confirm.jsonl").exists()))
 
-    summary = run(given("match.margin=0.8"), toy_host, folder, run_locally, sinks=[watch])
+    spec = given("match.margin=0.8")  # more than the teacher is above guessing
+    summary = run(spec, toy_host, folder, run_locally, force=True, sinks=[watch])
     assert summary["sizes"][0]["decided_on"] == "confirm", summary["sentence"]
     assert summary["trials"] == {"finished": 2, "stopped": 0, "failed": 0}
     assert summary["teacher"]["parameters"] is None
@@ -90,6 +91,8 @@ def test_a_black_box_is_searched_without_a_model(
         assert wrong == {n for n in marked if n.endswith("7") and n[0] != n[1]}
     student = folder / "students" / "small"
     assert "distilled from black box answers.jsonl. It" in (student / "README.md").read_text()
+    told = "whether the teacher needs the question was not looked at: a black box cannot be asked"
+    assert any(line.startswith(told) for line in summary["warnings"])
     assert AutoModelForSeq2SeqLM.from_pretrained(student).num_parameters() > 0
     assert AutoTokenizer.from_pretrained(student).eos_token_id == 1
 

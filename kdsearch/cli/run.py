@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @address_option
 @display_option
 @json_option
-@click.option("--force", is_flag=True, help="Search on with a teacher no better than guessing.")
+@click.option("--force", is_flag=True, help="Go on where teacher, margin or data forbid a match.")
 @click.option(
     "--allow-exploratory",
     is_flag=True,

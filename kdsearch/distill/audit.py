@@ -17,6 +17,7 @@ from kdsearch.plugin.union import Union, label_of
 from kdsearch.plugin.views import WITHOUT_ORDER, permuted
 from kdsearch.search.mistakes import Answered, contrast, telling
 from kdsearch.search.rules import Rules
+from kdsearch.search.several import places_by_domain
 from kdsearch.search.shortcuts import (
     SHOWN_ANSWERS,
     Kept,
@@ -80,7 +81,7 @@ class Audit:
             },
             "not_permuted": self._why_not_permuted(),
             "permuted": None if self._why_not_permuted() else self._permuted(),
-            "blanked": None if self.reader is None else self._blanked(),
+            **self._blanked(),
         }
 
     def against(self, teacher: Answers) -> list[Answered]:
@@ -144,9 +145,50 @@ class Audit:
         return permuted_figures(answers.scores, self.answers.scores, kept, self.rules, units)
 
     def _blanked(self) -> dict[str, Any]:
-        """Ask without the question."""
+        """Ask without the question; of several domains, each is compared by itself."""
+        if self.reader is None:
+            return {"blanked": None, "not_blanked": BLACK_BOX}
         blank = [replace(example, question="") for example in self.examples]
-        return blanked_figures(self._asked(blank, "blanked").scores, self.rules)
+        every = list(range(len(blank)))
+        domains = places_by_domain([example.id for example in blank])
+        parts = domains if isinstance(self.domain, Union) else {"": every}
+        sources = [
+            self.workspace.encoded(each, self.reader).sources for each in (self.examples, blank)
+        ]
+        without = {
+            label: f"{label}: {why}" if label else why
+            for label, own in parts.items()
+            if (why := self._why_not_blanked(own, *sources))
+        }
+        not_blanked = "; ".join(without.values())
+        if len(without) == len(parts):
+            return {"blanked": None, "not_blanked": not_blanked}
+        scores = self._asked(blank, "blanked").scores
+
+        def figures(places: Sequence[int]) -> dict[str, Any]:
+            units = [self.units.get(blank[place].id, blank[place].id) for place in places]
+            changed, before = (
+                [each[place] for place in places] for each in (scores, self.answers.scores)
+            )
+            alone = len(set(units)) == len(units)
+            return blanked_figures(changed, before, self.rules, None if alone else units)
+
+        each = {label: figures(own) for label, own in parts.items() if label not in without}
+        found = figures(every)
+        if "" not in parts:
+            reads = all(one["reads"] for one in each.values())
+            found |= {"reads": reads, "domains": each}
+        return {"blanked": found, "not_blanked": not_blanked}
+
+    def _why_not_blanked(
+        self, places: Sequence[int], usual: Sequence[Any], blank: Sequence[Any]
+    ) -> str:
+        """Say why a model's need of the question cannot be seen on some items; empty if it can."""
+        if all(usual[place] == blank[place] for place in places):
+            return "its prompts are the same without the question"
+        if len({self.examples[place].question for place in places}) < 2:
+            return "all its items ask the same question"
+        return ""
 
     def _asked(self, examples: Sequence[Example], name: str) -> Answers:
         """Answer changed examples; the answers are kept beside those to dev."""

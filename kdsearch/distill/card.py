@@ -76,7 +76,7 @@ tags: [kdsearch, knowledge-distillation]
 # {summary["name"]} {size["size"]}
 
 A student of {size["parameters"]:,} parameters for the domain `{stage.domain.name}`, distilled \
-from {teacher["name"]}{counted}. {_lineage(card)}{_verdict(size)}
+from {teacher["name"]}{counted}. {_lineage(card)}{_verdict(size, summary["outcome"])}
 
 | | score | {"units" if confirm["in_units"] else "items"} |
 |---|---:|---:|
@@ -125,12 +125,17 @@ def _by_domain(confirm: Mapping[str, Any]) -> str:
     )
 
 
-def _verdict(size: Mapping[str, Any]) -> str:
+def _verdict(size: Mapping[str, Any], outcome: str) -> str:
     seeds = size["confirm"]["seeds"]
     it, over = ("its recipe", f" over {seeds} seeds") if seeds > 1 else ("it", "")
     told = VERDICTS[size["verdict"]].format(it=it, over=over)
     proof = " That test was exploratory and proves nothing." if size["exploratory"] else ""
-    return told[0].upper() + told[1:] + proof
+    told = told[0].upper() + told[1:] + proof
+    if not (reasons := "; ".join(size.get("withheld", ()))):
+        return told
+    if outcome == "match":
+        return f"{told} The match was declared by `--force`, although {reasons}."
+    return f"By its scores alone: {told} The match is withheld: {reasons}."
 
 
 def _shortcut(card: Card) -> str:

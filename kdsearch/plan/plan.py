@@ -214,6 +214,7 @@ class Plan:
             "strategy": search.strategy.value,
             "seed": search.seed,
             "futility": search.futility,
+            "audit": search.audit,
             "probe_below": search.probe_below,
             "alpha_available": self.available,
             "ablate": list(self.spec.ablated),

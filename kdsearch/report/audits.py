@@ -198,6 +198,13 @@ def _by_size(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     return sorted((summary.get("errors") or {}).items(), key=lambda pair: -sizes.get(pair[0], 0))
 
 
+def _not_done(figures: Mapping[str, Any]) -> str:
+    """Say which changed prompts were not asked, and why."""
+    blanked = figures.get("not_blanked")
+    told = [figures["not_permuted"], blanked and f"question not blanked: {blanked}"]
+    return "; ".join(each for each in dict.fromkeys(told) if each)
+
+
 def _audit_row(name: str, figures: Mapping[str, Any]) -> AuditRow:
     top, permuted = figures["most_frequent"], figures["permuted"] or {}
     often = ""
@@ -218,5 +225,5 @@ def _audit_row(name: str, figures: Mapping[str, Any]) -> AuditRow:
         blanked=(figures["blanked"] or {}).get("score"),
         aggregates=", ".join(aggregates),
         shortcuts="; ".join(shortcuts_of(figures)),
-        note=numbers.last_line(figures["error"]) if figures["error"] else figures["not_permuted"],
+        note=numbers.last_line(figures["error"]) if figures["error"] else _not_done(figures),
     )

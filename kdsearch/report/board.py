@@ -164,7 +164,9 @@ def _teacher(state: RunState, live: bool) -> str:
         return f"{'training ' if live else ''}{progress(training, live)}"
     ready = state.teacher
     text = f"{numbers.measure(ready.parameters)}, dev {numbers.score(ready.score)}"
-    return text if ready.informative else f"{text}, not above guessing"
+    if not ready.informative:
+        return f"{text}, not above guessing"
+    return text if ready.sensitive else f"{text}, within the margin of guessing"
 
 
 def _so_far(state: RunState, elapsed: float, live: bool) -> str:

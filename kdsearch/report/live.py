@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from kdsearch.events import RunStarted, TeacherReady, TrialFailed
+from kdsearch.events import ConfirmChecked, RunStarted, TeacherReady, TrialFailed
 from kdsearch.report import numbers, rows
 from kdsearch.report.board import TRIAL_LINE, BoardRow, board_rows, heading
 from kdsearch.report.drawing import Column, Fitting, draw, labelled
@@ -32,7 +32,7 @@ FRAMES_PER_SECOND = 2
 class LiveView:
     """Shows a run in place, and leaves its last state on the terminal.
 
-    Failed trials, a teacher that is not above guessing, and what the plan warns of scroll by above
+    Failed trials, a teacher or data that forbid a match, and what the plan warns of scroll by above
     the table, so that they are not lost when the table changes.
 
     Args:
@@ -93,7 +93,9 @@ def _scrolls(record: Record) -> bool:
         case RunStarted():
             return bool(event.plan.get("warnings"))
         case TeacherReady():
-            return not event.informative
+            return not (event.informative and event.sensitive)
+        case ConfirmChecked():
+            return not event.reliable
     return isinstance(event, TrialFailed)
 
 

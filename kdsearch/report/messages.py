@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from kdsearch.events import (
     AblationSkipped,
+    ConfirmChecked,
     ConfirmOpened,
     ConfirmTested,
     ModelAudited,
@@ -29,6 +30,7 @@ from kdsearch.report.ablations import ablation_text
 from kdsearch.report.state import trial_name
 from kdsearch.report.trials import end_text, settings_text, stop_text
 from kdsearch.search.evidence import Answers, weigh
+from kdsearch.search.sensitivity import Sensitivity, insensitive_reason
 from kdsearch.search.sentences import against_teacher
 from kdsearch.search.summary import ablation_json
 
@@ -95,6 +97,8 @@ def message(event: Event, state: RunState) -> str | None:
             shares = zip(event.sizes, event.alphas, strict=False)
             listed = ", ".join(f"{size} (alpha {alpha:.4g})" for size, alpha in shares)
             return f"confirm opened for {listed}"
+        case ConfirmChecked():
+            return _confirm_checked(event)
         case ConfirmTested():
             return _confirm_tested(event)
         case ModelAudited():
@@ -124,19 +128,26 @@ def _run_started(event: RunStarted, state: RunState) -> str:
 def _teacher_ready(event: TeacherReady) -> str:
     text = f"teacher ready: {numbers.measure(event.parameters)}, "
     text += f"dev {numbers.score(event.score)} on {event.items:,} items"
-    chance = event.chance
-    known = [
-        f"{name.removesuffix('_score')} {numbers.score(value)}"
-        for name, value in chance.items()
-        if name.endswith("_score")
-    ]
-    if "p_value" in chance:
-        known.append(f"p {numbers.probability(chance['p_value'])}")
-    text += f" ({', '.join(known)})" if known else ""
-    text = text if event.informative else f"{text}; not above guessing"
+    text += _chance(event.chance)
+    if not event.informative:
+        text += "; not above guessing"
+    elif not event.sensitive:
+        text += f"; {insensitive_reason(Sensitivity(**event.sensitivity))}"
     lines = [text, *(_other(name, other) for name, other in event.others.items())]
     lines += [f"signals {_signals(event.signals)}"] if event.signals else []
     return "\n       ".join(lines)
+
+
+def _chance(figures: Mapping[str, float]) -> str:
+    """Say what guessing scores, in brackets."""
+    known = [
+        f"{name.removesuffix('_score')} {numbers.score(value)}"
+        for name, value in figures.items()
+        if name.endswith("_score")
+    ]
+    if "p_value" in figures:
+        known.append(f"p {numbers.probability(figures['p_value'])}")
+    return f" ({', '.join(known)})" if known else ""
 
 
 def _other(name: str, teacher: Mapping[str, Any]) -> str:
@@ -192,6 +203,12 @@ def _trial_finished(event: TrialFinished, state: RunState) -> str:
     text += f"  [{numbers.percent(state.share_of_grid)} of the grid so far]"
     ended = end_text(event)
     return f"{text}\n       {ended}" if ended else text
+
+
+def _confirm_checked(event: ConfirmChecked) -> str:
+    text = f"teacher on confirm: {numbers.score(event.score)} on {event.items:,} items"
+    text += f"{_chance(event.chance)}, dev {numbers.score(event.dev_score)}"
+    return text if event.reliable else f"{text}; unreliable: {event.reason}"
 
 
 def _confirm_tested(event: ConfirmTested) -> str:

@@ -24,7 +24,14 @@ VERDICTS: Mapping[str, str] = {
 OUTCOMES: Mapping[str, str] = {
     **VERDICTS,
     "uninformative_teacher": "uninformative teacher",
+    "insensitive_margin": "insensitive margin",
+    "unreliable_data": "unreliable data",
+    "withheld": "match withheld",
     "interrupted": "interrupted",
+}
+OBJECTIONS: Mapping[str, str] = {
+    "withheld": "withheld: a match by its scores, which is not declared for the reasons given.",
+    "forced": "forced: a match by its scores, declared by --force in spite of the reasons given.",
 }
 AT_LEAST, AT_MOST = "\N{GREATER-THAN OR EQUAL TO}", "\N{LESS-THAN OR EQUAL TO}"
 SHOWN_FAILURES = 5
@@ -53,6 +60,8 @@ class SizeRow(NamedTuple):
     selected: bool
     shortcut: bool = False
     """Whether it answers by something else than reading; see `search.audits.shortcuts_of`."""
+    objection: str = ""
+    """`withheld`, or `forced`, where something speaks against its match; else empty."""
 
     @property
     def bound(self) -> str:
@@ -70,6 +79,7 @@ class SizeRow(NamedTuple):
         placed = self.decided_on and self.verdict in ("no_match", "undecided")
         where = f" on {self.decided_on}" if placed else ""
         marks = [("exploratory", self.exploratory), ("shortcut", self.shortcut)]
+        marks.append((self.objection, bool(self.objection)))
         noted = ", ".join(mark for mark, holds in marks if holds)
         return f"{words}{where}{f' ({noted})' if noted else ''}".strip()
 
@@ -95,7 +105,9 @@ def size_rows(summary: Summary) -> list[SizeRow]:
     whole = summary["teacher"]["parameters"]
     selected = (summary.get("selected") or {}).get("size")
     sizes = sorted(summary["sizes"], key=lambda size: -int(size["parameters"]))
-    return [_teacher_row(summary), *(_size_row(size, whole, selected) for size in sizes)]
+    objection = "withheld" if summary["outcome"] == "withheld" else "forced"
+    listed = (_size_row(size, whole, selected, objection) for size in sizes)
+    return [_teacher_row(summary), *listed]
 
 
 def run_row(summary: Summary) -> RunRow:
@@ -138,7 +150,9 @@ def _teacher_row(summary: Summary) -> SizeRow:
     )
 
 
-def _size_row(size: Mapping[str, Any], whole: int | None, selected: str | None) -> SizeRow:
+def _size_row(
+    size: Mapping[str, Any], whole: int | None, selected: str | None, objection: str
+) -> SizeRow:
     confirm = size.get("confirm") or {}
     return SizeRow(
         name=size["size"],
@@ -156,6 +170,7 @@ def _size_row(size: Mapping[str, Any], whole: int | None, selected: str | None) 
         exploratory=bool(size.get("exploratory")),
         selected=size["size"] == selected,
         shortcut=bool(size.get("shortcut")),
+        objection=objection if size.get("withheld") else "",
     )
 
 
@@ -215,6 +230,7 @@ def notes(summary: Summary) -> list[str]:
             "shortcut: on dev it answers by place or almost always alike, or its score falls by "
             "more than a match may lose once the options of each question change places."
         )
+    lines += [OBJECTIONS[row.objection] for row in listed if row.objection]
     return lines
 
 

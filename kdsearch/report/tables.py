@@ -28,6 +28,9 @@ STYLES: Mapping[str, str] = {
     "failed": "magenta",
     "not_visited": "dim",
     "uninformative_teacher": "yellow",
+    "insensitive_margin": "yellow",
+    "unreliable_data": "red",
+    "withheld": "yellow",
 }
 """By verdict or outcome; the words say the same without colour."""
 
@@ -128,7 +131,7 @@ def _difference_and_bound() -> Column[SizeRow]:
 
 def _verdict() -> Column[SizeRow]:
     def style(row: SizeRow) -> str:
-        return STYLES.get(row.verdict, "")
+        return STYLES["withheld"] if row.objection else STYLES.get(row.verdict, "")
 
     return Column("verdict", lambda row: row.verdict_text, style=style, flexible=True)
 

@@ -68,10 +68,11 @@ def audit_warnings(audits: Audits) -> Iterable[str]:
         if audit.error:
             yield f"{name} could not be audited: {audit.error}"
         for shortcut in shortcuts_of(audit.__dict__):
-            yield f"{name} takes a shortcut on dev: it {shortcut} ({_shown(audit, shortcut)})"
+            shown = shortcut_evidence(audit, shortcut)
+            yield f"{name} takes a shortcut on dev: it {shortcut} ({shown})"
 
 
-def _shown(audit: ModelAudited, shortcut: str) -> str:
+def shortcut_evidence(audit: ModelAudited, shortcut: str) -> str:
     """Return the figures of a shortcut."""
     permuted, top = audit.permuted or {}, audit.most_frequent
     if shortcut.startswith("fails"):
@@ -97,6 +98,7 @@ def _shortcuts(audit: ModelAudited) -> dict[str, Any]:
         "permuted": audit.permuted and dict(audit.permuted),
         "not_permuted": audit.not_permuted,
         "blanked": audit.blanked and dict(audit.blanked),
+        "not_blanked": audit.not_blanked,
         "shortcut": takes_shortcut(audit),
         "shortcuts": shortcuts_of(audit.__dict__),
         "error": audit.error,

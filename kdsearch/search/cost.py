@@ -1,12 +1,15 @@
-"""What a search costs in floating-point operations, against training the exhaustive grid."""
+"""What a search costs in time and operations, against training the exhaustive grid."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.events import (
+    ConfirmChecked,
     ConfirmTested,
     ModelAudited,
+    RunStarted,
     TeacherReady,
     TrialFailed,
     TrialFinished,
@@ -16,9 +19,9 @@ from kdsearch.events import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from kdsearch.events import Event
+    from kdsearch.events import Event, Record
 
 TRAINING, FORWARD = 6.0, 2.0
 """Operations a parameter and token: two forward, four backward (Kaplan et al. 2020)."""
@@ -84,6 +87,8 @@ class Ledger:
             self._teacher = event.flops
         elif isinstance(event, ConfirmTested):
             self._evaluation[f"confirm:{event.size}"] = sum(event.flops.values())
+        elif isinstance(event, ConfirmChecked):
+            self._evaluation["confirm"] = sum(event.flops.values())
         elif isinstance(event, ModelAudited):
             self._evaluation[f"audit:{event.trial}"] = sum(event.flops.values())
         elif isinstance(event, TrialStarted):
@@ -132,3 +137,12 @@ class Ledger:
             self._share_done[trial] = event.step / event.total_steps if event.total_steps else 1.0
         elif trial not in self._share_done and planned:
             self._share_done[trial] = min(1.0, event.flops.get("training", 0.0) / planned)
+
+
+def seconds_running(records: Sequence[Record]) -> float:
+    """Return the time on the clock, without the pauses between a kill and its resumption."""
+    total = 0.0
+    for earlier, later in pairwise(records):
+        if not isinstance(later.event, RunStarted):
+            total += max(0.0, later.time - earlier.time)
+    return total

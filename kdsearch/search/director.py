@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
 from kdsearch.events import (
+    ConfirmChecked,
     Event,
     ModelAudited,
     Record,
@@ -28,14 +29,17 @@ from kdsearch.search.ablation import Ablations, Comparison, without_term
 from kdsearch.search.agreement import more_ablations, plan_changes
 from kdsearch.search.answers import read_item_scores
 from kdsearch.search.policy import Confirm, Idle, Policy, Train, recipe_event
+from kdsearch.search.reliability import confirm_check, teacher_event
+from kdsearch.search.rules import Outcome
 from kdsearch.search.several import places_by_domain
 from kdsearch.search.tpe import Tried
-from kdsearch.stats.chance import Guesses, judge_teacher
+from kdsearch.search.validity import conclude
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kdsearch.search.journal import Journal
+    from kdsearch.stats.chance import Guesses
 
 Sink = Callable[[Record], None]
 """Shown every record after the journal has it."""
@@ -79,7 +83,8 @@ class Director:
             values that were searched.
         settings: By index and such values: all that a trial trains with.
         settings_hash: Hashes settings, to compare them with what a worker applied.
-        guesses: Made from the data when the teacher has answered.
+        guesses: What guessing scores on dev, made from the data when the teacher has answered.
+        confirm_guesses: The same on confirm; None leaves it to be compared with dev alone.
         teacher_name: Shown for the teacher.
         units: By item of dev and confirm, the unit it belongs to; empty where items are
             independent.
@@ -100,6 +105,7 @@ class Director:
         settings_hash: Callable[[Mapping[str, Any]], str],
         guesses: Callable[[], Guesses],
         teacher_name: str,
+        confirm_guesses: Callable[[], Guesses] | None = None,
         units: Mapping[str, str] | None = None,
         audits: bool = False,
         several: bool = False,
@@ -112,6 +118,7 @@ class Director:
         self.settings = settings
         self.settings_hash = settings_hash
         self.guesses = guesses
+        self.confirm_guesses = confirm_guesses
         self.teacher_name = teacher_name
         self.units = units or {}
         self.audits = audits
@@ -132,6 +139,9 @@ class Director:
             if isinstance(event, TrialStarted)
         }
         self._teacher_ready = any(isinstance(r.event, TeacherReady) for r in journal.records)
+        checks = [r.event.items for r in journal.records if isinstance(r.event, ConfirmChecked)]
+        self._checked = checks[-1] if checks else 0
+        """The confirm items that the teacher's answers were checked on."""
         changed = plan_changes(journal.records, started.plan)
         more = more_ablations(journal.records, started.plan)
         self.finished = not changed and not more and _ended(journal.records)
@@ -211,7 +221,8 @@ class Director:
         if job is None:
             self._judge_teacher(result)
         elif isinstance(job, Confirm):
-            self._record(self._tested(job, result))
+            if self._reliable(result):
+                self._record(self._tested(job, result))
         elif isinstance(job, Audit):
             self._record(ModelAudited(size=job.size, trial=job.trial, **result))
         else:
@@ -251,9 +262,8 @@ class Director:
         """Write the answer, once there are no more jobs."""
         if not self.finished:
             seconds = time.monotonic() - self._started
-            sentence = self.policy.sentence()
-            outcome = self.policy.outcome().value
-            self._record(RunFinished(outcome=outcome, sentence=sentence, seconds=seconds))
+            found = conclude(self.policy, [record.event for record in self.journal.records])
+            self._record(RunFinished(**found._asdict(), seconds=seconds))
             self.finished = True
 
     @property
@@ -299,6 +309,19 @@ class Director:
     def _units_of(self, items: Sequence[str]) -> list[str] | None:
         """Return the unit of each item of a split; None where its items are independent."""
         return [self.units[item] for item in items] if items[0] in self.units else None
+
+    def _reliable(self, result: Mapping[str, Any]) -> bool:
+        """Check confirm before the first test on it, and once items are added; say if it may be."""
+        items = len(read_item_scores(self.run / "teacher" / "confirm.jsonl").ids)
+        if items != self._checked:
+            self._checked = items
+            guesses = self.confirm_guesses() if self.confirm_guesses else None
+            asked = self.run / "teacher", guesses, self.policy.rules, self.units
+            check = confirm_check(*asked, several=self.several)
+            if not (check.reliable or self.policy.rules.force):
+                check = replace(check, flops=result["flops"])
+            self._record(check)
+        return self.policy.outcome() is not Outcome.UNRELIABLE_DATA
 
     def _tested(self, job: Confirm, result: Mapping[str, Any]) -> Event:
         teacher = read_item_scores(self.run / "teacher" / "confirm.jsonl")
@@ -350,24 +373,9 @@ class Director:
         )
 
     def _judge_teacher(self, result: Mapping[str, Any]) -> None:
-        right = read_item_scores(self.run / "teacher" / "dev.jsonl").scores
-        judged = judge_teacher(right, self.guesses())
         self._teacher_ready = True
-        self._record(
-            TeacherReady(
-                model=self.teacher_name,
-                parameters=result["parameters"],
-                score=result["score"],
-                items=result["items"],
-                chance=judged.chance,
-                informative=judged.informative,
-                domains=judged.domains,
-                flops=result["flops"],
-                cut=result.get("cut", {}),
-                signals=result.get("signals", {}),
-                others=result.get("others", {}),
-            )
-        )
+        asked = self.run / "teacher", result, self.guesses(), self.policy.rules
+        self._record(teacher_event(*asked, self.teacher_name))
 
     def _record(self, event: Event) -> None:
         """Journal an event, show it, and do the same with what follows from it."""

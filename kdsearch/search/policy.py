@@ -18,7 +18,6 @@ from kdsearch.events import (
     Event,
     Record,
     SizeDecided,
-    TeacherReady,
     TrialFailed,
     TrialFinished,
     TrialProgress,
@@ -29,6 +28,7 @@ from kdsearch.search.agreement import first_opening, first_under_present_plan, r
 from kdsearch.search.confirm import confirm_event, recipe_event
 from kdsearch.search.evidence import Answers, weigh
 from kdsearch.search.futility import FUTILE, Watch
+from kdsearch.search.refusals import Refusal, refusal_of
 from kdsearch.search.replicas import Recipe, Replicas
 from kdsearch.search.route import Route, Step
 from kdsearch.search.rules import (
@@ -122,13 +122,13 @@ class Policy:
         self._again: list[_Retest] = []
         self._reasons: dict[int, str] = {}
         self._confirm_out = False
-        self._uninformative = False
+        self._refusal: Refusal | None = None
         self._watch = Watch(rules)
         self._futile: dict[str, str] = {}
 
     def next_job(self) -> Job:
         """Return a job, marked as handed out, or say that there is none now or any more."""
-        if self._uninformative:
+        if self._refusal is not None:
             return FINISHED
         for position in self._route.visited:
             state = self._states[position]
@@ -149,9 +149,8 @@ class Policy:
         Events that decide nothing, such as the policy's own, are passed over. `ConfirmOpened` for a
         second look comes from outside: it adds items for sizes that are undecided.
         """
+        self._refusal = self._refusal or refusal_of(event, self.rules)
         match event:
-            case TeacherReady():
-                self._uninformative = not (event.informative or self.rules.force)
             case ConfirmOpened(look=look) if look > 1:
                 self._reopen(event)
             case ConfirmTested():
@@ -167,6 +166,8 @@ class Policy:
 
         Baselines of visited sizes run to their end: they inform every verdict.
         """
+        if self._refusal is not None:
+            return f"not needed: {self._refusal.outcome.replace('_', ' ')}"
         if trial in self._replicas:
             return None
         position, index = self._place(trial)
@@ -251,8 +252,8 @@ class Policy:
 
     def outcome(self) -> Outcome:
         """Return what is known of the run; final once the job is `FINISHED`."""
-        if self._uninformative:
-            return Outcome.UNINFORMATIVE_TEACHER
+        if self._refusal is not None:
+            return self._refusal.outcome
         verdicts = self.verdicts()
         found = {verdict.verdict for verdict in verdicts}
         if any(verdict.proves_a_match for verdict in verdicts):
@@ -262,6 +263,8 @@ class Policy:
 
     def sentence(self) -> str:
         """Answer in one sentence how small a student can be."""
+        if self._refusal is not None:
+            return self._refusal.sentence
         hints = sentences.hints_of(self._route, self.sizes, self.tests, self.rules)
         tests = [*self._earlier.values(), *self.tests]
         return sentences.answer(self.outcome(), self.verdicts(), tests, self.rules, hints)
@@ -433,7 +436,7 @@ class Policy:
     def _apply_test(self, event: ConfirmTested) -> list[Event]:
         position = self._positions.get(event.size or "")
         again = self._again[0].position if self._again else self._route.awaiting
-        if position is None or position != again:
+        if position is None or position != again or self._refusal is not None:
             raise RunError(f"confirm was not asked to test size '{event.size}'")
         return [self._take_test(event), *self._decide()]
 
@@ -461,7 +464,8 @@ class Policy:
         if name in self._earlier:
             test = self._earlier[name]
             return SizeVerdict.of(test, sentences.confirm_reason(test, self.rules, "tested before"))
-        if position not in self._route.visited or self._uninformative:
+        refused = self._refusal is not None and self._refusal.before_training
+        if position not in self._route.visited or refused:
             return SizeVerdict(name, Verdict.NOT_VISITED)
         best = self._best_trial(position)
         if not state.decided:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdsearch.errors import RunError
-from kdsearch.events import ConfirmOpened, Record, RunStarted, TeacherReady, TrialStarted
+from kdsearch.events import (
+    ConfirmChecked,
+    ConfirmOpened,
+    ConfirmTested,
+    Record,
+    RunStarted,
+    TeacherReady,
+    TrialStarted,
+)
 from kdsearch.search.policy import Policy, Rules, SizeCost
 from kdsearch.spec.models import Strategy
 from kdsearch.spec.space import Sampler
@@ -24,7 +32,11 @@ def policy_of(records: Sequence[Record]) -> Policy:
     plan = next((event.plan for event in events if isinstance(event, RunStarted)), None)
     if plan is None:
         raise RunError("the journal does not say what the run planned: it has no run_started")
-    informative = all(event.informative for event in events if isinstance(event, TeacherReady))
+    sound = all(
+        event.informative and event.sensitive for event in events if isinstance(event, TeacherReady)
+    )
+    tested = any(isinstance(event, ConfirmTested) for event in events)
+    reliable = all(event.reliable for event in events if isinstance(event, ConfirmChecked))
     trained = any(isinstance(event, TrialStarted) for event in events)
     opened = next((event for event in events if isinstance(event, ConfirmOpened)), None)
     sizes = [
@@ -45,6 +57,6 @@ def policy_of(records: Sequence[Record]) -> Policy:
         probe_below=plan.get("probe_below", False),
         sequential=plan.get("sampler") == Sampler.TPE,
         futility=plan.get("futility", False),
-        force=trained and not informative,
+        force=(trained and not sound) or (tested and not reliable),
     )
     return Policy(sizes, rules, opened.fingerprint if opened else "")

@@ -36,6 +36,12 @@ class Outcome(StrEnum):
     """No tried configuration matched; that none exists is never said."""
     UNINFORMATIVE_TEACHER = "uninformative_teacher"
     """The teacher is not above guessing, so that there is nothing to match."""
+    INSENSITIVE_MARGIN = "insensitive_margin"
+    """The margin is not smaller than the teacher's lead over guessing: knowing nothing matches."""
+    UNRELIABLE_DATA = "unreliable_data"
+    """The teacher's answers to confirm are no better than guessing, or unlike those to dev."""
+    WITHHELD = "withheld"
+    """A size matched by its scores, and an audit found that they do not come from reading."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ class Rules:
     sequential: bool = False
     """Hand a configuration out only when those below it have ended: it hangs on their results."""
     force: bool = False
-    """Search on although the teacher is not above guessing."""
+    """Go on where teacher, margin or data speak against it, and declare a match all the same."""
 
     def __post_init__(self) -> None:
         if (self.margin is None) == (self.retain is None):

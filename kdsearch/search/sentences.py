@@ -118,8 +118,6 @@ def answer(
 ) -> str:
     """Answer in one sentence how small a student can be."""
     tried = [verdict for verdict in verdicts if verdict.verdict is not Verdict.NOT_VISITED]
-    if outcome is Outcome.UNINFORMATIVE_TEACHER:
-        return "The teacher is not above guessing on dev, so there is nothing to match."
     if not tried:
         return "No size was visited."
     notes = []

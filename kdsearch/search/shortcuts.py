@@ -6,6 +6,7 @@ that leans on the options alone keeps it when the question is blanked.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -108,7 +109,37 @@ def permuted_figures(
     }
 
 
-def blanked_figures(scores: Sequence[float], rules: Rules) -> dict[str, Any]:
-    """Return the score without the question, with its two-sided interval."""
-    total, items = sum(scores), len(scores)
-    return {"score": total / items, "ci": list(wilson_interval(total, items, rules.confidence))}
+def blanked_figures(
+    changed: Sequence[float],
+    original: Sequence[float],
+    rules: Rules,
+    units: Sequence[Hashable] | None = None,
+) -> dict[str, Any]:
+    """Compare a model's answers without the question with those to the whole prompt.
+
+    A model `reads` the question where losing it is shown to cost more than a match may lose, by the
+    match's own test and at its confidence: where it would be `no_match` against itself. Where that
+    is not shown, a student that never sees a question may match it.
+
+    Args:
+        changed: The score of each item without its question.
+        original: With it.
+        rules: Margin or share to retain, and confidence.
+        units: The unit of each item, where items of one unit are not independent.
+
+    Returns:
+        `score` with its two-sided `ci`, `full_score`, `difference` with its bounds, each one-sided,
+        and `reads`.
+    """
+    test = paired_test(Scores([changed], original, units), rules, rules.alpha)
+    share, items = 1.0 if rules.retain is None else rules.retain, len(changed)
+    score, before = (math.fsum(scores) / items for scores in (changed, original))
+    return {
+        "score": score,
+        "ci": list(wilson_interval(math.fsum(changed), items, rules.confidence)),
+        "full_score": before,
+        "difference": score - share * before,
+        "lower_bound": test.lower_bound,
+        "upper_bound": test.upper_bound,
+        "reads": verdict_of(test, rules.bar) is Verdict.NO_MATCH,
+    }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ExitCode, RunError
 from kdsearch.events import (
     AblationSkipped,
+    ConfirmChecked,
     ConfirmOpened,
     ConfirmTested,
     Event,
@@ -31,10 +31,12 @@ from kdsearch.search.audits import (
     shortcuts_of,
     takes_shortcut,
 )
-from kdsearch.search.cost import Ledger
+from kdsearch.search.cost import Ledger, seconds_running
 from kdsearch.search.ledger import reuse_warning
+from kdsearch.search.reliability import confirm_json
 from kdsearch.search.rules import Outcome, Verdict
 from kdsearch.search.sentences import percent
+from kdsearch.search.validity import forced_warnings, not_looked_for
 from kdsearch.stats.paired import wilson_interval
 from kdsearch.stats.power import smallest_supported_margin
 
@@ -57,7 +59,9 @@ class _Facts:
         self.teacher: TeacherReady | None = None
         self.finished: RunFinished | None = None
         self.opened: ConfirmOpened | None = None
+        self.checked: ConfirmChecked | None = None
         self.started: dict[str, set[str]] = {}
+        """By size; the teacher's own training is of none."""
         self.endings: dict[str, Ending] = {}
         self.decided: dict[str, SizeDecided] = {}
         self.tested: dict[str, ConfirmTested] = {}
@@ -86,6 +90,8 @@ class _Facts:
                 self.finished = event
             case ConfirmOpened(look=1):
                 self.opened = event
+            case ConfirmChecked():
+                self.checked = event
             case SizeDecided():
                 if size not in self.tested or event.decided_on == "confirm":
                     self.decided[size] = event
@@ -150,6 +156,8 @@ def _sentence(facts: _Facts) -> str:
     """Return the run's answer, with what the audit has against the student that it names."""
     if facts.finished is None:
         return "The run has not finished."
+    if facts.finished.withheld:
+        return facts.finished.sentence
     chosen = _selected(facts)
     audit = facts.audits.get(chosen["size"]) if chosen else None
     taken = shortcuts_of(audit.__dict__) if audit is not None else []
@@ -163,18 +171,24 @@ def exit_code(summary: Mapping[str, Any]) -> ExitCode:
         return ExitCode.MATCH
     if summary["outcome"] == INTERRUPTED:
         return ExitCode.INTERRUPTED
+    if summary["outcome"] in (Outcome.UNRELIABLE_DATA, Outcome.WITHHELD):
+        return ExitCode.NO_MATCH
     return ExitCode.TRIALS_FAILED if summary["trials"]["failed"] else ExitCode.NO_MATCH
 
 
 def _teacher(facts: _Facts) -> dict[str, Any]:
     ready, test = facts.teacher, next(iter(facts.tested.values()), None)
     confirm = test and _scored(test.teacher_score, test.items, facts.plan)
+    if test is None and facts.checked is not None:
+        confirm = _scored(facts.checked.score, facts.checked.items, facts.plan)
     return {
         **facts.plan["teacher"],
         "dev": ready and {"score": ready.score, "n": ready.items, **_domains(ready.domains)},
         "confirm": confirm,
         "chance": dict(ready.chance) if ready else None,
         "informative": ready.informative if ready else None,
+        "sensitive": ready.sensitive if ready else None,
+        "confirm_check": confirm_json(facts.checked),
         **({"others": ready.others} if ready and ready.others else {}),
     }
 
@@ -226,7 +240,7 @@ def _size(facts: _Facts, planned: Mapping[str, Any]) -> dict[str, Any]:
     decided, baseline = facts.decided.get(name), facts.baseline(name)
     best = facts.finished_trial(decided.trial if decided else None)
     open_ended = Verdict.UNDECIDED if name in facts.started and not facts.finished else None
-    test = facts.tested.get(name)
+    test, chosen = facts.tested.get(name), _selected(facts)
     return {
         "size": name,
         "parameters": planned["parameters"],
@@ -242,6 +256,7 @@ def _size(facts: _Facts, planned: Mapping[str, Any]) -> dict[str, Any]:
         "confirm": test and _confirm(test, facts.plan),
         "baseline": baseline and {"score": baseline.score},
         "shortcut": takes_shortcut(facts.audits.get(name)),
+        "withheld": chosen["withheld"] if chosen and chosen["size"] == name else [],
     }
 
 
@@ -267,7 +282,10 @@ def _domains(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _selected(facts: _Facts) -> dict[str, Any] | None:
-    """Return the smallest size that matched."""
+    """Return the smallest size that matched, and what speaks against it."""
+    withheld = facts.finished.withheld if facts.finished else ()
+    if facts.finished and facts.finished.outcome == Outcome.UNRELIABLE_DATA:
+        return None
     for planned in facts.plan["sizes"]:
         test = facts.tested.get(planned["size"])
         if test is not None and test.verdict == Verdict.MATCH and not test.exploratory:
@@ -276,6 +294,7 @@ def _selected(facts: _Facts) -> dict[str, Any] | None:
                 "parameters": planned["parameters"],
                 "share_of_teacher": planned.get("share_of_teacher"),
                 "path": f"students/{planned['size']}",
+                "withheld": list(withheld),
             }
     return None
 
@@ -320,17 +339,8 @@ def _cost(records: Sequence[Record], facts: _Facts) -> dict[str, Any]:
         "ablation_flops": totals.ablation,
         "exhaustive_grid_flops": ledger.grid,
         "share_of_grid": totals.share_of_grid,
-        "wall_seconds": _seconds_running(records),
+        "wall_seconds": seconds_running(records),
     }
-
-
-def _seconds_running(records: Sequence[Record]) -> float:
-    """Return the time on the clock, without the pauses between a kill and its resumption."""
-    total = 0.0
-    for earlier, later in pairwise(records):
-        if not isinstance(later.event, RunStarted):
-            total += max(0.0, later.time - earlier.time)
-    return total
 
 
 def _count(facts: _Facts, kind: type[Event]) -> int:
@@ -338,23 +348,17 @@ def _count(facts: _Facts, kind: type[Event]) -> int:
 
 
 def _warnings(facts: _Facts) -> list[str]:
-    audits = audit_warnings(facts.audits)
+    chosen = _selected(facts) if facts.finished else None
     return [
-        *_guess_warnings(facts),
+        *forced_warnings(
+            facts.teacher, facts.checked, trained=any(facts.started), tested=bool(facts.tested)
+        ),
         *_margin_warnings(facts),
         *_reuse_warnings(facts),
         *_cut_warnings(facts),
-        *audits,
+        *audit_warnings(facts.audits),
+        *(not_looked_for(facts.audits, chosen["size"], facts.plan) if chosen else ()),
     ]
-
-
-def _guess_warnings(facts: _Facts) -> Iterable[str]:
-    """Say that a search went on although its teacher only guesses."""
-    if facts.started and facts.teacher and not facts.teacher.informative:
-        yield (
-            "the teacher is not shown to be above guessing on dev: a student that matches it may "
-            "know nothing"
-        )
 
 
 def _reuse_warnings(facts: _Facts) -> Iterable[str]:

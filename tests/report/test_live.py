@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from kdsearch.events import Record, SizeDecided, TeacherReady, TrialProgress
+from kdsearch.events import ConfirmChecked, Record, SizeDecided, TeacherReady, TrialProgress
 from kdsearch.report.live import LiveView
 from kdsearch.report.printer import printer_for
 from kdsearch.report.state import RunState
@@ -119,3 +119,29 @@ def test_a_baselines_score_is_not_the_sizes(records: list[Record]) -> None:
     lines = frame(until_progress(records, "28k-baseline-s0", 600))
     row = next(line for line in lines if line.startswith("28k"))
     assert row.split()[3:6] == ["-", "-", "baseline"]
+
+
+def test_a_margin_and_data_that_forbid_a_match_are_said_at_once(records: list[Record]) -> None:
+    ready, time = records[1].event, records[1].time
+    found = {"allowed": 0.95, "score": 0.933, "chance": 0.0, "domain": None}
+    wide = TeacherReady(**{**vars(ready), "sensitive": False, "sensitivity": found})
+    assert frame([records[0], Record(1, time, wide)])[1].endswith("within the margin of guessing")
+    check = ConfirmChecked(
+        score=0.25,
+        items=800,
+        dev_score=0.933,
+        chance={"uniform_score": 0.25, "p_value": 0.4},
+        p_value=0.0,
+        reliable=False,
+        reason="the teacher scores 0.933 on dev and 0.250 on confirm",
+    )
+    stream = StringIO()
+    with printer_for("rich", stream) as printer:
+        for place, event in enumerate((records[0].event, wide, check)):
+            printer(Record(place, time, event))
+    told = " ".join(stream.getvalue().split())
+    assert "a student may lose 95.0 points and match, and the teacher is only 93.3 points" in told
+    assert (
+        "teacher on confirm: 0.250 on 800 items (uniform 0.250, p = 0.400), dev 0.933; unreliable: "
+        "the teacher scores 0.933 on dev" in told
+    )

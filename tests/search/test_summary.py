@@ -91,6 +91,7 @@ def test_a_match_is_selected_with_all_its_figures() -> None:
         "parameters": 200,
         "share_of_teacher": 0.5,
         "path": "students/B",
+        "withheld": [],
     }
     below, matched, above = summary["sizes"]
     assert (below["verdict"], below["decided_on"], below["confirm"]) == ("no_match", "dev", None)
