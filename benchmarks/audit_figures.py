@@ -61,11 +61,12 @@ def by_exact_size(
     """
     items, discordant = sum(counts), counts[1] + counts[2]
     interval = stats.binomtest(discordant, items).proportion_ci(1.0 - 1e-4, "exact")
-    shares = np.linspace(max(interval.low, -bar, 1e-12), interval.high, 48)
+    lowest = max(interval.low, -bar, 1e-12)
+    shares = np.linspace(lowest, interval.high, 48 if lowest < interval.high else 0)
     reach = 6.5 * np.sqrt(items * shares * (1.0 - shares)) + 10.0
     most = np.arange(
-        int(max(0.0, (items * shares - reach).min())),
-        int(min(items, (items * shares + reach).max())) + 1,
+        int(max(0.0, (items * shares - reach).min(initial=0.0))),
+        int(min(items, (items * shares + reach).max(initial=0.0))) + 1,
     )
     ahead = [np.arange(number + 1) for number in most]
     scores = [

@@ -22,10 +22,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from benchmarks.rivals import full_grid, mixed_halving, penalised_score
 from benchmarks.worlds import REPORTS, TEACHER, Counts, Found, Setting, Trial, World
 from kdsearch.events import TrialFinished, TrialProgress, TrialStopped
+from kdsearch.search.confirm import confirm_event
 from kdsearch.search.cost import Ledger
 from kdsearch.search.journal import read
-from kdsearch.search.policy import Confirm, Policy, Rules, SizeCost, Train, confirm_event
+from kdsearch.search.policy import Policy
 from kdsearch.search.replay import policy_of
+from kdsearch.search.rules import Confirm, Rules, SizeCost, Train
 from kdsearch.spec.models import Strategy
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from kdsearch.distill.jobs import perform
 from kdsearch.plugin.host import Host
 from kdsearch.run import run
-from kdsearch.search.policy import Idle
+from kdsearch.search.rules import Idle
 from kdsearch.spec.loading import load_spec
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import InconsistentDataError, told
-from kdsearch.search.policy import Idle
+from kdsearch.search.rules import Idle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

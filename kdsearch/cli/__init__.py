@@ -10,6 +10,7 @@ import click
 
 from kdsearch import __version__
 from kdsearch.cli.application import Application
+from kdsearch.cli.confirm import confirm
 from kdsearch.cli.evaluate import evaluate
 from kdsearch.cli.plan import plan
 from kdsearch.cli.plugins import plugins
@@ -40,6 +41,7 @@ COMMANDS = (
     plan,
     run,
     resume,
+    confirm,
     results,
     report,
     evaluate,

@@ -82,14 +82,14 @@ def run(
                 spec,
                 host,
                 folder,
-                _on_ray(address),
+                on_ray(address),
                 force=force,
                 allow_exploratory=allow_exploratory,
                 sinks=[printer],
             )
 
     past = allow_exploratory and folder.exists()
-    return _carried_out(search, folder, display, as_json=as_json, past=past)
+    return carried_out(search, folder, display, as_json=as_json, past=past)
 
 
 @click.command()
@@ -105,12 +105,12 @@ def resume(run_directory: Path, address: str | None, display: str, as_json: bool
     from kdsearch.run import resume as carry_on
 
     def search(printer: Printer) -> dict[str, Any]:
-        return carry_on(run_directory, _on_ray(address), sinks=[printer])
+        return carry_on(run_directory, on_ray(address), sinks=[printer])
 
-    return _carried_out(search, run_directory, display, as_json=as_json, past=True)
+    return carried_out(search, run_directory, display, as_json=as_json, past=True)
 
 
-def _on_ray(address: str | None) -> Executor:
+def on_ray(address: str | None) -> Executor:
     """Return an executor that runs jobs on Ray, loaded when the first one is there."""
 
     def execute(director: Any, spec: Any, folder: Path) -> None:
@@ -121,7 +121,7 @@ def _on_ray(address: str | None) -> Executor:
     return execute
 
 
-def _carried_out(
+def carried_out(
     search: Callable[[Printer], dict[str, Any]],
     folder: Path,
     display: str,

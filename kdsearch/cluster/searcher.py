@@ -17,7 +17,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from kdsearch.cluster.trainable import MESSAGE
 from kdsearch.errors import InconsistentDataError
-from kdsearch.search.policy import Idle
+from kdsearch.search.rules import Idle
 
 if TYPE_CHECKING:
     from kdsearch.search.director import Director

@@ -35,6 +35,7 @@ from kdsearch.distill.teachers import answer_split, prepare_teachers
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_folder
+from kdsearch.inputs.added_items import split_name
 from kdsearch.search.several import figures, figures_by_domain
 from kdsearch.search.shortcuts import SHOWN_ANSWERS
 from kdsearch.spec.record import record_of, write_record
@@ -163,20 +164,23 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
 
 
 def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Answer confirm with a trained student of each seed, and once a run with the teacher."""
-    spent = 0.0
+    """Answer confirm with a trained student of each seed, and once a run with the teacher.
+
+    At a later look only the items that it added are answered.
+    """
+    spent, split = 0.0, split_name(job.get("look", 1))
     root = workspace.teacher_root
     with FileLock(root / "confirm.lock"):
-        if not (root / "confirm.jsonl").exists():
+        if not (root / f"{split}.jsonl").exists():
             first = workspace.teachers[0]
             if first.given is not None:
-                answer_given(workspace, first, "confirm")
+                answer_given(workspace, first, split)
             else:
-                spent += _confirm_with(workspace, first.load(), first.folder, root)
+                spent += _confirm_with(workspace, split, first.load(), first.folder, root)
     for trial in job["trials"]:
         folder = workspace.trial_folder(trial)
         student = folder / "student"
-        spent += _confirm_with(workspace, load_student(student), student, folder)
+        spent += _confirm_with(workspace, split, load_student(student), student, folder)
     return {"flops": {"evaluation": spent}}
 
 
@@ -196,11 +200,11 @@ def audit(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[
 
 
 def _confirm_with(
-    workspace: Workspace, stored: Student, model_folder: Path, destination: Path
+    workspace: Workspace, split: str, stored: Student, model_folder: Path, destination: Path
 ) -> float:
-    """Answer confirm with a stored model and return the FLOPs spent."""
-    answer_split(workspace, stored, "confirm", destination)
-    tokens = workspace.rows("confirm", stored).tokens
+    """Answer confirm, or what a look added, with a stored model and return the FLOPs spent."""
+    answer_split(workspace, stored, split, destination)
+    tokens = workspace.rows(split, stored).tokens
     return 2.0 * facts_of_folder(model_folder).compute_parameters * tokens
 
 

@@ -15,7 +15,7 @@ from kdsearch.plan.stages import PLACEHOLDER, PlannedSignals, PlannedStage
 from kdsearch.plan.teachers import name_of
 from kdsearch.search.cost import training_flops
 from kdsearch.search.expectation import Expectation, expect
-from kdsearch.search.policy import Rules, SizeCost
+from kdsearch.search.rules import Rules, SizeCost
 from kdsearch.search.tpe import STARTUP
 from kdsearch.spec.space import Configuration, Sampler
 from kdsearch.stats.power import DISAGREEMENTS, smallest_supported_margin

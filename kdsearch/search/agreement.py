@@ -8,7 +8,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
-from kdsearch.events import ConfirmOpened, ConfirmTested, Event, Record, RunStarted, SizeDecided
+from kdsearch.events import (
+    ConfirmOpened,
+    ConfirmTested,
+    Event,
+    Record,
+    RunFinished,
+    RunStarted,
+    SizeDecided,
+)
 from kdsearch.search.ablation import ablated_trials
 
 if TYPE_CHECKING:
@@ -80,6 +88,13 @@ def first_under_present_plan(records: Sequence[Record]) -> int:
                 position = place
             terms = now
     return position
+
+
+def has_ended(records: Sequence[Record]) -> bool:
+    """Whether a run has its answer, and was not begun anew since."""
+    turns = [record.event for record in records]
+    turns = [event for event in turns if isinstance(event, RunStarted | RunFinished)]
+    return bool(turns) and isinstance(turns[-1], RunFinished)
 
 
 def plan_changes(records: Sequence[Record], plan: Mapping[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from kdsearch.errors import RunError
 from kdsearch.events import (
     ConfirmChecked,
+    ConfirmOpened,
     Event,
     ModelAudited,
     Record,
@@ -26,11 +27,11 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.search.ablation import Ablations, Comparison, without_term
-from kdsearch.search.agreement import more_ablations, plan_changes
-from kdsearch.search.answers import read_item_scores
-from kdsearch.search.policy import Confirm, Idle, Policy, Train, recipe_event
+from kdsearch.search.agreement import has_ended, more_ablations, plan_changes
+from kdsearch.search.answers import read_confirm, read_item_scores
+from kdsearch.search.confirm import recipe_event
 from kdsearch.search.reliability import confirm_check, teacher_event
-from kdsearch.search.rules import Outcome
+from kdsearch.search.rules import Confirm, Idle, Outcome, Train
 from kdsearch.search.several import places_by_domain
 from kdsearch.search.tpe import Tried
 from kdsearch.search.validity import conclude
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kdsearch.search.journal import Journal
+    from kdsearch.search.policy import Policy
     from kdsearch.stats.chance import Guesses
 
 Sink = Callable[[Record], None]
@@ -90,6 +92,7 @@ class Director:
             independent.
         audits: Whether teacher and students are audited once the verdicts are there.
         several: Whether items are of several domains, on each of which a student is to match.
+        added: Opens confirm again with items added, after the run had an end.
         sinks: Shown every record.
     """
 
@@ -109,6 +112,7 @@ class Director:
         units: Mapping[str, str] | None = None,
         audits: bool = False,
         several: bool = False,
+        added: ConfirmOpened | None = None,
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.run = run
@@ -144,7 +148,7 @@ class Director:
         """The confirm items that the teacher's answers were checked on."""
         changed = plan_changes(journal.records, started.plan)
         more = more_ablations(journal.records, started.plan)
-        self.finished = not changed and not more and _ended(journal.records)
+        self.finished = not (changed or more or added) and has_ended(journal.records)
         due = policy.restore(journal.records, changed=changed)
         for record in journal.records:
             self.ablations.apply(record.event)
@@ -152,6 +156,8 @@ class Director:
             self._write(started)
             for event in due:
                 self._write(event)
+        if added is not None:
+            self._record(added)
 
     def next_job(self) -> JobRequest | Idle:
         """Return a job for a worker, or say that there is none now or any more."""
@@ -178,6 +184,7 @@ class Director:
                 "size": job.size,
                 "trial": job.trial,
                 "trials": list(job.seeds or (job.trial,)),
+                "look": job.look,
             }
             return JobRequest(name, payload)
         self._jobs[job.trial] = job
@@ -221,7 +228,7 @@ class Director:
         if job is None:
             self._judge_teacher(result)
         elif isinstance(job, Confirm):
-            if self._reliable(result):
+            if self._reliable(job, result):
                 self._record(self._tested(job, result))
         elif isinstance(job, Audit):
             self._record(ModelAudited(size=job.size, trial=job.trial, **result))
@@ -310,13 +317,14 @@ class Director:
         """Return the unit of each item of a split; None where its items are independent."""
         return [self.units[item] for item in items] if items[0] in self.units else None
 
-    def _reliable(self, result: Mapping[str, Any]) -> bool:
+    def _reliable(self, job: Confirm, result: Mapping[str, Any]) -> bool:
         """Check confirm before the first test on it, and once items are added; say if it may be."""
-        items = len(read_item_scores(self.run / "teacher" / "confirm.jsonl").ids)
-        if items != self._checked:
-            self._checked = items
+        folder = self.run / "teacher"
+        dev, confirm = read_item_scores(folder / "dev.jsonl"), read_confirm(folder, job.look)
+        if len(confirm.ids) != self._checked:
+            self._checked = len(confirm.ids)
             guesses = self.confirm_guesses() if self.confirm_guesses else None
-            asked = self.run / "teacher", guesses, self.policy.rules, self.units
+            asked = dev, confirm, guesses, self.policy.rules, self.units
             check = confirm_check(*asked, several=self.several)
             if not (check.reliable or self.policy.rules.force):
                 check = replace(check, flops=result["flops"])
@@ -324,9 +332,9 @@ class Director:
         return self.policy.outcome() is not Outcome.UNRELIABLE_DATA
 
     def _tested(self, job: Confirm, result: Mapping[str, Any]) -> Event:
-        teacher = read_item_scores(self.run / "teacher" / "confirm.jsonl")
+        teacher = read_confirm(self.run / "teacher", job.look)
         students = [
-            read_item_scores(self.run / "trials" / trial / "confirm.jsonl")
+            read_confirm(self.run / "trials" / trial, job.look)
             for trial in job.seeds or (job.trial,)
         ]
         if any(student.ids != teacher.ids for student in students):
@@ -389,9 +397,3 @@ class Director:
         record = self.journal.append(event)
         for sink in self.sinks:
             sink(record)
-
-
-def _ended(records: Sequence[Record]) -> bool:
-    """Whether a run has its answer, and was not begun anew since."""
-    turns = [r.event for r in records if isinstance(r.event, RunStarted | RunFinished)]
-    return bool(turns) and isinstance(turns[-1], RunFinished)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.events import TrialFinished
-from kdsearch.search.policy import Policy, Train
+from kdsearch.search.policy import Policy
+from kdsearch.search.rules import Train
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kdsearch.errors import RunError
 from kdsearch.events import (
@@ -24,10 +24,9 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.search import sentences
+from kdsearch.search.added_looks import AddedLooks
 from kdsearch.search.agreement import first_opening, first_under_present_plan, replay
-from kdsearch.search.confirm import confirm_event, recipe_event
-from kdsearch.search.evidence import Answers, weigh
-from kdsearch.search.futility import FUTILE, Watch
+from kdsearch.search.futility import Watch
 from kdsearch.search.refusals import Refusal, refusal_of
 from kdsearch.search.replicas import Recipe, Replicas
 from kdsearch.search.route import Route, Step
@@ -35,7 +34,6 @@ from kdsearch.search.rules import (
     FINISHED,
     WAIT,
     Confirm,
-    Idle,
     Job,
     Outcome,
     Rules,
@@ -43,41 +41,16 @@ from kdsearch.search.rules import (
     SizeVerdict,
     Train,
     Verdict,
+    outcome_of,
     trial_id,
 )
-from kdsearch.search.state import Ending, Result, SizeState
+from kdsearch.search.state import Ending, Result, SizeState, result_of
 from kdsearch.spec.models import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from kdsearch.events import Record
-
-__all__ = [
-    "FINISHED",
-    "WAIT",
-    "Confirm",
-    "Idle",
-    "Job",
-    "Outcome",
-    "Policy",
-    "Rules",
-    "SizeCost",
-    "SizeVerdict",
-    "Train",
-    "Verdict",
-    "confirm_event",
-    "recipe_event",
-    "trial_id",
-]
-
-
-class _Retest(NamedTuple):
-    """A size that confirm tests again, once items were added."""
-
-    position: int
-    alpha: float
-    look: int
 
 
 class Policy:
@@ -118,8 +91,7 @@ class Policy:
         self._opening_alpha = opening_alpha
         self._opened: ConfirmOpened | None = None
         self._route = Route(self.sizes, self.rules, self._alpha)
-        self._history: list[ConfirmTested] = []
-        self._again: list[_Retest] = []
+        self._looks = AddedLooks([size.name for size in sizes])
         self._reasons: dict[int, str] = {}
         self._confirm_out = False
         self._refusal: Refusal | None = None
@@ -139,7 +111,7 @@ class Policy:
             index = self._states[position].take(whole=self._whole)
             if index is not None:
                 return self._train(position, index)
-        if (job := self._next_for_confirm() or self._next_again()) is not None:
+        if (job := self._next_for_confirm()) is not None:
             return job
         return WAIT if self._working() else FINISHED
 
@@ -152,7 +124,7 @@ class Policy:
         self._refusal = self._refusal or refusal_of(event, self.rules)
         match event:
             case ConfirmOpened(look=look) if look > 1:
-                self._reopen(event)
+                self._looks.open(event)
             case ConfirmTested():
                 return self._apply_test(event)
             case TrialProgress():
@@ -222,15 +194,15 @@ class Policy:
             RunError: If confirm was not opened for it.
         """
         position = self._positions.get(size)
-        if self._again and self._again[0].position == position:
-            return self._again[0].alpha
+        if (retest := self._looks.due) is not None and retest.position == position:
+            return retest.alpha
         if position is None or position not in self._route.shares:
             raise RunError(f"confirm was not declared for size '{size}'")
         return self._route.shares[position]
 
     def earlier_tests(self, size: str) -> list[ConfirmTested]:
         """Return the tests of a size on the items that it had before, the first one first."""
-        return [test for test in self._history if test.size == size]
+        return self._looks.tests_of(size)
 
     def undecided_on_confirm(self) -> list[str]:
         """Return the sizes whose verdict more confirm items may change, in ascending order."""
@@ -254,12 +226,7 @@ class Policy:
         """Return what is known of the run; final once the job is `FINISHED`."""
         if self._refusal is not None:
             return self._refusal.outcome
-        verdicts = self.verdicts()
-        found = {verdict.verdict for verdict in verdicts}
-        if any(verdict.proves_a_match for verdict in verdicts):
-            return Outcome.MATCH
-        open_ends = {Verdict.MATCH, Verdict.UNDECIDED, Verdict.FAILED} & found
-        return Outcome.UNDECIDED if open_ends or Verdict.NO_MATCH not in found else Outcome.NO_MATCH
+        return outcome_of(self.verdicts())
 
     def sentence(self) -> str:
         """Answer in one sentence how small a student can be."""
@@ -285,7 +252,7 @@ class Policy:
 
     def _working(self) -> bool:
         """Whether something is still to be learnt."""
-        if not self._route.answered or self._again:
+        if not self._route.answered or self._looks.due is not None:
             return True
         ended = all(self._states[position].baseline_ended for position in self._route.visited)
         return not ended or (self._whole and not all(state.complete for state in self._states))
@@ -314,16 +281,10 @@ class Policy:
         if index is None:
             state.out.discard(None)
             state.baseline_ended |= not isinstance(event, TrialStopped)
-        elif isinstance(event, TrialFinished):
-            counts = event.student_only, event.teacher_only, event.items
-            answers = Answers(event.score, *counts, event.paired, event.domains)
-            state.add(index, Result(Ending.FINISHED, weigh(answers, self.rules)))
-        elif isinstance(event, TrialFailed):
-            state.add(index, Result(Ending.FAILED))
-        elif event.reason.startswith(FUTILE):
-            state.add(index, Result(Ending.FUTILE))
-        else:
+        elif (result := result_of(event, self.rules)) is None:
             state.give_back(index)
+        else:
+            state.add(index, result)
 
     def _apply_progress(self, event: TrialProgress) -> None:
         if event.trial is None or event.trial in self._replicas:  # the teacher's, or for confirm
@@ -357,10 +318,15 @@ class Policy:
             else:
                 return decisions
 
+    @property
+    def _awaiting(self) -> int | None:
+        """The size that confirm is to test, at the first look or at a later one."""
+        retest = self._looks.due
+        return self._route.awaiting if retest is None else retest.position
+
     def _next_for_confirm(self) -> Job | None:
         """Return a seed to train for the test on confirm, then the test itself."""
-        awaiting = self._route.awaiting
-        if awaiting is None:
+        if (awaiting := self._awaiting) is None:
             return None
         recipe = self._recipe(awaiting)
         if recipe is not None and (seed := recipe.take()) is not None:
@@ -369,7 +335,8 @@ class Policy:
             return None
         self._confirm_out = True
         trials = () if recipe is None else recipe.trials
-        return Confirm(self.sizes[awaiting].name, self._best_trial(awaiting) or "", trials)
+        look = 1 if self._looks.due is None else self._looks.due.look
+        return Confirm(self.sizes[awaiting].name, self._best_trial(awaiting) or "", trials, look)
 
     def _recipe(self, position: int) -> Recipe | None:
         """Return the seeds that confirm tests of a size; None where it tests one checkpoint."""
@@ -407,22 +374,6 @@ class Policy:
             alpha=math.fsum(step.alphas),
         )
 
-    def _reopen(self, event: ConfirmOpened) -> None:
-        """Let confirm test sizes again, with items added."""
-        places = [self._positions[size] for size in event.sizes]
-        pairs = zip(places, event.alphas, strict=True)
-        self._again = [_Retest(position, alpha, event.look) for position, alpha in pairs]
-
-    def _next_again(self) -> Job | None:
-        """Return the next test with items added."""
-        if not self._again or self._confirm_out:
-            return None
-        self._confirm_out = True
-        position, _, look = self._again[0]
-        recipe = self._recipe(position)
-        trials = () if recipe is None else recipe.trials
-        return Confirm(self.sizes[position].name, self._best_trial(position) or "", trials, look)
-
     def _decided(self, position: int, verdict: Verdict, on: str, reason: str) -> SizeDecided:
         self._reasons[position] = reason
         return SizeDecided(
@@ -435,22 +386,17 @@ class Policy:
 
     def _apply_test(self, event: ConfirmTested) -> list[Event]:
         position = self._positions.get(event.size or "")
-        again = self._again[0].position if self._again else self._route.awaiting
-        if position is None or position != again or self._refusal is not None:
+        if position is None or position != self._awaiting or self._refusal is not None:
             raise RunError(f"confirm was not asked to test size '{event.size}'")
         return [self._take_test(event), *self._decide()]
 
     def _take_test(self, event: ConfirmTested) -> SizeDecided:
         self.tests = [test for test in self.tests if test.size != event.size] + [event]
-        self._history.append(event)
         self._confirm_out = False
-        matched = event.verdict == Verdict.MATCH
-        if self._again:
-            self._again = [] if matched else self._again[1:]
-            larger = self.sizes[self._again[0].position].name if self._again else ""
-            then = f"next {larger}" if larger else "the search is over"
-        else:
-            then = self._route.after_confirm(matched)
+        again = self._looks.due is not None
+        then = self._looks.after(event)
+        if not again:
+            then = self._route.after_confirm(event.verdict == Verdict.MATCH)
         reason = sentences.confirm_reason(event, self.rules, then)
         position = self._positions[event.size or ""]
         return self._decided(position, Verdict(event.verdict), "confirm", reason)

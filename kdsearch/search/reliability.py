@@ -91,7 +91,8 @@ def teacher_event(
 
 
 def confirm_check(
-    folder: Path,
+    dev: ItemScores,
+    confirm: ItemScores,
     guesses: Guesses | None,
     rules: Rules,
     units: Mapping[str, str],
@@ -106,13 +107,13 @@ def confirm_check(
     checked; one that fails is enough.
 
     Args:
-        folder: The teacher's, with its answers to both.
+        dev: The teacher's scores on dev.
+        confirm: Its scores on confirm.
         guesses: What guessing scores on confirm; None if that is not known.
         rules: Margin or share to retain.
         units: By item the unit it belongs to; items without are independent.
         several: Whether items are of several domains.
     """
-    dev, confirm = (read_item_scores(folder / f"{split}.jsonl") for split in ("dev", "confirm"))
     judged = judge_teacher(confirm.scores, guesses) if guesses is not None else None
     findings = {}
     for label in places_by_domain(confirm.ids) if several else ("",):

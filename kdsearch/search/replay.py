@@ -14,7 +14,8 @@ from kdsearch.events import (
     TeacherReady,
     TrialStarted,
 )
-from kdsearch.search.policy import Policy, Rules, SizeCost
+from kdsearch.search.policy import Policy
+from kdsearch.search.rules import Rules, SizeCost
 from kdsearch.spec.models import Strategy
 from kdsearch.spec.space import Sampler
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from kdsearch.spec.models import Strategy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kdsearch.events import ConfirmTested
 
 
@@ -184,6 +186,15 @@ class SizeVerdict:
     def proves_a_match(self) -> bool:
         """Whether it is a match by a test that was declared."""
         return self.verdict is Verdict.MATCH and not self.exploratory
+
+
+def outcome_of(verdicts: Sequence[SizeVerdict]) -> Outcome:
+    """Return what the verdicts of all sizes amount to."""
+    found = {verdict.verdict for verdict in verdicts}
+    if any(verdict.proves_a_match for verdict in verdicts):
+        return Outcome.MATCH
+    open_ends = {Verdict.MATCH, Verdict.UNDECIDED, Verdict.FAILED} & found
+    return Outcome.UNDECIDED if open_ends or Verdict.NO_MATCH not in found else Outcome.NO_MATCH
 
 
 def trial_id(size: str, index: int | None, seed: int) -> str:

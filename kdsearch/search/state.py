@@ -9,13 +9,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from kdsearch.search.futility import LEAST_CHANCE, LEAST_ENDED, chance_of_more
+from kdsearch.events import TrialFailed, TrialFinished, TrialStopped
+from kdsearch.search.evidence import Answers, weigh
+from kdsearch.search.futility import FUTILE, LEAST_CHANCE, LEAST_ENDED, chance_of_more
 from kdsearch.search.route import Finding
 from kdsearch.search.rules import Verdict
 from kdsearch.stats.samples import Running
 
 if TYPE_CHECKING:
     from kdsearch.search.evidence import Evidence
+    from kdsearch.search.rules import Rules
 
 
 class Ending(StrEnum):
@@ -58,6 +61,17 @@ class Result:
     def below(self) -> bool:
         """Whether dev excludes a match of this configuration."""
         return self.evidence is not None and self.evidence.below
+
+
+def result_of(event: TrialFinished | TrialFailed | TrialStopped, rules: Rules) -> Result | None:
+    """Return what the end of a trial says of its configuration; None where it was interrupted."""
+    if isinstance(event, TrialFinished):
+        counts = event.student_only, event.teacher_only, event.items
+        answers = Answers(event.score, *counts, event.paired, event.domains)
+        return Result(Ending.FINISHED, weigh(answers, rules))
+    if isinstance(event, TrialFailed):
+        return Result(Ending.FAILED)
+    return Result(Ending.FUTILE) if event.reason.startswith(FUTILE) else None
 
 
 ENDED = {ending: Result(ending) for ending in Ending}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kdsearch.plan import make_plan
+from kdsearch.search.ledger import ConfirmLedger
 from kdsearch.spec.loading import load_spec
 from kdsearch.spec.models import SearchSpec
 
@@ -63,14 +64,14 @@ def test_plan_prints_what_the_library_plans(
     kd: Kd, toy_spec: Path, toy_plugin: Path, toy_host: Host
 ) -> None:
     ended = kd("plan", toy_spec, "--plugin", toy_plugin, "--json")
-    planned = make_plan(load_spec(toy_spec, toy_host), toy_host)
+    planned = make_plan(load_spec(toy_spec, toy_host), toy_host, ledger=ConfirmLedger())
     assert ended.json == planned.to_json()
 
 
 def test_plan_warns_and_ends_well(kd: Kd, toy_spec: Path, toy_plugin: Path) -> None:
     ended = kd("plan", toy_spec, "--plugin", toy_plugin, "--set", "match.margin=0.02")
     assert ended.exit_code == 0
-    assert "support no margin below 10.2 points" in ended.stdout
+    assert "support no margin below 10.4 points" in ended.stdout
     assert "\x1b" not in ended.stdout
 
 

@@ -15,19 +15,13 @@ from kdsearch.events import (
     TrialProgress,
     TrialStopped,
 )
-from kdsearch.search.policy import (
-    FINISHED,
-    WAIT,
-    Confirm,
-    Policy,
-    Rules,
-    SizeCost,
-    Train,
-    confirm_event,
-)
+from kdsearch.search.confirm import confirm_event
+from kdsearch.search.rules import FINISHED, WAIT, Confirm, Rules, SizeCost, Train
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from kdsearch.search.policy import Policy
 
 ITEMS = 1000
 TEACHER = 0.9

@@ -10,13 +10,9 @@ from kdsearch.events import (
     SizeDecided,
     TeacherReady,
 )
-from kdsearch.search.policy import (
-    FINISHED,
-    Policy,
-    SizeCost,
-    Train,
-    confirm_event,
-)
+from kdsearch.search.confirm import confirm_event
+from kdsearch.search.policy import Policy
+from kdsearch.search.rules import FINISHED, SizeCost, Train
 from tests.search.scripted import EVEN, LEVEL, RISING, RULES, SIZES, Script, drive, ending, ladder
 
 

@@ -20,7 +20,8 @@ from kdsearch.events import (
 )
 from kdsearch.search.director import Director
 from kdsearch.search.journal import Journal
-from kdsearch.search.policy import FINISHED, WAIT, Idle, Policy, Rules, SizeCost
+from kdsearch.search.policy import Policy
+from kdsearch.search.rules import FINISHED, WAIT, Idle, Rules, SizeCost
 from kdsearch.stats.chance import Guesses
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdsearch.search.expectation import expect
-from kdsearch.search.policy import Rules, SizeCost
+from kdsearch.search.rules import Rules, SizeCost
 from kdsearch.spec.models import Strategy
 
 RULES = Rules(margin=0.05, dev_items=500, confirm_items=1000)

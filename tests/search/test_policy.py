@@ -18,14 +18,9 @@ from kdsearch.events import (
     TrialFinished,
     TrialStopped,
 )
-from kdsearch.search.policy import (
-    FINISHED,
-    WAIT,
-    Policy,
-    Rules,
-    Train,
-    confirm_event,
-)
+from kdsearch.search.confirm import confirm_event
+from kdsearch.search.policy import Policy
+from kdsearch.search.rules import FINISHED, WAIT, Rules, Train
 from kdsearch.spec.models import Strategy
 from tests.search.scripted import (
     EVEN,

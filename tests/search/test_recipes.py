@@ -11,14 +11,9 @@ from kdsearch.events import (
     RunStarted,
     TrialFinished,
 )
-from kdsearch.search.policy import (
-    WAIT,
-    Confirm,
-    Policy,
-    Train,
-    confirm_event,
-    recipe_event,
-)
+from kdsearch.search.confirm import confirm_event, recipe_event
+from kdsearch.search.policy import Policy
+from kdsearch.search.rules import WAIT, Confirm, Train
 from tests.search.scripted import (
     LEVEL,
     RISING,

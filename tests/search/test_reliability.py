@@ -10,10 +10,11 @@ import pytest
 
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmChecked, ConfirmTested, Record, RunStarted
+from kdsearch.search.answers import ItemScores, read_item_scores
 from kdsearch.search.journal import Journal
-from kdsearch.search.policy import FINISHED, Idle
 from kdsearch.search.reliability import LEVEL, confirm_check
 from kdsearch.search.replay import policy_of
+from kdsearch.search.rules import FINISHED, Idle
 from kdsearch.stats.chance import Guesses
 from tests.search.test_director import ITEMS, RULES, direct, result, right, work_off, write
 
@@ -25,10 +26,14 @@ if TYPE_CHECKING:
 UNIFORM = Guesses([1.0, 0.0, 0.0, 0.0] * (ITEMS // 4), [4] * ITEMS)
 
 
-def answered(folder: Path, dev: float, confirm: float) -> Path:
+def answered(folder: Path, dev: float, confirm: float) -> tuple[ItemScores, ItemScores]:
     for split, share in (("dev", dev), ("confirm", confirm)):
         write(folder / f"{split}.jsonl", right(share))
-    return folder
+    return read(folder)
+
+
+def read(folder: Path) -> tuple[ItemScores, ItemScores]:
+    return read_item_scores(folder / "dev.jsonl"), read_item_scores(folder / "confirm.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +49,7 @@ def answered(folder: Path, dev: float, confirm: float) -> Path:
 def test_confirm_is_above_guessing_and_like_dev(
     dev: float, confirm: float, reliable: bool, told: str, tmp_path: Path
 ) -> None:
-    check = confirm_check(answered(tmp_path, dev, confirm), UNIFORM, RULES, {})
+    check = confirm_check(*answered(tmp_path, dev, confirm), UNIFORM, RULES, {})
     assert check.reliable is reliable
     assert told in check.reason
     assert (check.score, check.dev_score, check.items) == (confirm, dev, ITEMS)
@@ -54,14 +59,14 @@ def test_a_share_to_retain_says_how_far_apart_is_too_far(tmp_path: Path) -> None
     folder = answered(tmp_path, 0.8, 0.65)
     for retain, reliable in ((0.99, False), (0.8, True)):
         rules = replace(RULES, margin=None, retain=retain)
-        assert confirm_check(folder, UNIFORM, rules, {}).reliable is reliable
+        assert confirm_check(*folder, UNIFORM, rules, {}).reliable is reliable
 
 
 def test_items_of_one_unit_count_as_one(tmp_path: Path) -> None:
     folder = answered(tmp_path, 0.9, 0.75)
     units = {str(item): f"u{item // 20}" for item in range(ITEMS)}
-    assert confirm_check(folder, None, RULES, {}).p_value <= LEVEL
-    assert confirm_check(folder, None, RULES, units).p_value > LEVEL
+    assert confirm_check(*folder, None, RULES, {}).p_value <= LEVEL
+    assert confirm_check(*folder, None, RULES, units).p_value > LEVEL
 
 
 def test_one_domain_that_is_unlike_dev_is_enough(tmp_path: Path) -> None:
@@ -70,7 +75,7 @@ def test_one_domain_that_is_unlike_dev_is_enough(tmp_path: Path) -> None:
         scores |= {f"two:{at}": score for at, score in enumerate(right(second))}
         lines = [json.dumps({"id": item, "score": score}) for item, score in scores.items()]
         (tmp_path / f"{split}.jsonl").write_text("\n".join(lines))
-    check = confirm_check(tmp_path, None, RULES, {}, several=True)
+    check = confirm_check(*read(tmp_path), None, RULES, {}, several=True)
     assert not check.reliable
     assert check.reason.startswith("the teacher scores 0.900 on dev and 0.300 on confirm of two")
     assert {label: one["reliable"] for label, one in check.domains.items()} == {

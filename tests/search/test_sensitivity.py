@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from kdsearch.events import TeacherReady
-from kdsearch.search.policy import FINISHED, Policy, Rules
+from kdsearch.search.policy import Policy
+from kdsearch.search.rules import FINISHED, Rules
 from kdsearch.search.sensitivity import Sensitivity, sensitivity_of
 from kdsearch.stats.chance import JudgedTeacher
 from tests.search.scripted import RULES, SIZES

@@ -16,7 +16,9 @@ from kdsearch.events import (
     TrialFinished,
     TrialStarted,
 )
-from kdsearch.search.policy import Confirm, Policy, Rules, SizeCost, Train, confirm_event
+from kdsearch.search.confirm import confirm_event
+from kdsearch.search.policy import Policy
+from kdsearch.search.rules import Confirm, Rules, SizeCost, Train
 from kdsearch.search.summary import exit_code, summarise
 
 PLAN: dict[str, Any] = {

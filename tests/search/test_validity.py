@@ -11,7 +11,8 @@ from kdsearch.errors import ExitCode
 from kdsearch.events import Event, ModelAudited, Record, RunFinished, RunStarted
 from kdsearch.report.rows import OUTCOMES
 from kdsearch.report.tables import STYLES
-from kdsearch.search.policy import Outcome, Policy
+from kdsearch.search.policy import Policy
+from kdsearch.search.rules import Outcome
 from kdsearch.search.shortcuts import blanked_figures
 from kdsearch.search.summary import exit_code, summarise
 from kdsearch.search.validity import conclude, not_looked_for, unread

@@ -1,25 +1,24 @@
-"""One run: check everything, write the run directory, search, confirm, export, summarise."""
+"""A search that is ready to run: everything is checked, and its jobs can be done."""
 
 from __future__ import annotations
 
 import json
+import math
 import platform
 import shutil
 from dataclasses import asdict
 from functools import cached_property
 from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from kdsearch import __version__
 from kdsearch.errors import RunError
-from kdsearch.events import RunStarted
+from kdsearch.events import ConfirmOpened, RunStarted
+from kdsearch.inputs.added_items import added_looks, read_added, split_name
 from kdsearch.inputs.consistency import changes, check_consistent, input_hashes
 from kdsearch.plan import Plan, make_plan
-from kdsearch.plan.paths import absolute_paths
 from kdsearch.plan.records import measures_of, source_fingerprints
-from kdsearch.plugin.host import Host
 from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.search.director import Director, Sink
 from kdsearch.search.guesses import guesses_of
@@ -29,9 +28,9 @@ from kdsearch.search.openings import RunOpenings
 from kdsearch.search.policy import Policy
 from kdsearch.search.summary import summarise
 from kdsearch.search.tpe import STARTUP, Tried, suggest
-from kdsearch.spec.loading import differences, load_spec, write_spec
+from kdsearch.spec.loading import write_spec
 from kdsearch.spec.parts import resolve_parts
-from kdsearch.spec.record import as_begun, recorded_spec
+from kdsearch.spec.record import recorded_spec
 from kdsearch.spec.settings import Settings, settings_hash
 from kdsearch.splits import (
     Assigned,
@@ -40,12 +39,14 @@ from kdsearch.splits import (
     units_of,
 )
 from kdsearch.stages import earlier_train
-from kdsearch.stats.chance import Guesses
+from kdsearch.stats.paired import alpha_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from kdsearch.plugin.api import Example
+    from kdsearch.plugin.host import Host
     from kdsearch.spec.models import SearchSpec
     from kdsearch.stats.chance import Guesses
 
@@ -66,157 +67,7 @@ class Executor(Protocol):
         """Run jobs; `folder` is free for the executor's own files."""
 
 
-def run(
-    spec: SearchSpec,
-    host: Host,
-    run_directory: Path,
-    executor: Executor,
-    *,
-    force: bool = False,
-    allow_exploratory: bool = False,
-    sinks: Sequence[Sink] = (),
-) -> dict[str, Any]:
-    """Carry out a search in a new run directory and return its summary.
-
-    Args:
-        spec: What to search.
-        host: The plugins.
-        run_directory: Must not exist, unless `allow_exploratory`.
-        executor: Where jobs run.
-        force: Go on where teacher, margin or data speak against it, and declare a match all the
-            same.
-        allow_exploratory: Go on with a run that is there already; see `extend`.
-        sinks: Shown every event.
-
-    Raises:
-        KdsearchError: If anything is wrong with spec, data, or models; nothing is written then.
-    """
-    if run_directory.exists():
-        if allow_exploratory:
-            return extend(spec, host, run_directory, executor, sinks=sinks)
-        raise RunError(
-            "the run directory exists already",
-            where=str(run_directory),
-            fix=f"continue it by `kdsearch resume {run_directory}`, name another, or add sizes or "
-            "configurations to it by --allow-exploratory",
-        )
-    spec = absolute_paths(spec, resolve_parts(spec, host))
-    search = _Search(spec, host, run_directory)
-    search.ledger.check_writable()
-    search.check_prompts()
-    search.check_repeatable()
-    search.check_metric()
-    try:
-        run_directory.mkdir(parents=True)
-    except OSError as error:
-        raise RunError(
-            f"the run directory cannot be made: {error.strerror}", where=str(run_directory)
-        ) from error
-    return search.carry_out(executor, search.manifest(force=force), sinks=sinks, resumed=False)
-
-
-def extend(
-    spec: SearchSpec,
-    host: Host,
-    run_directory: Path,
-    executor: Executor,
-    *,
-    sinks: Sequence[Sink] = (),
-) -> dict[str, Any]:
-    """Go on with a run under a spec that has more sizes, configurations a size, or ablations.
-
-    No trial is repeated and every test stands. What confirm tests from now on is exploratory if it
-    had been opened before: the shares of error were declared for a smaller search.
-
-    Raises:
-        RunError: If the directory is no run, or the spec differs in anything else.
-    """
-    manifest = _manifest(run_directory)
-    known = recorded_spec(manifest)
-    spec = as_begun(absolute_paths(spec, resolve_parts(spec, host)), known)
-    search = _Search(spec, host, run_directory, manifest)
-    if faults := _beyond_extension(known, spec) + search.misfits(manifest):
-        raise RunError(
-            f"only sizes, configurations and ablations can be added to a run: {'; '.join(faults)}",
-            where=str(run_directory),
-            fix="name another run directory",
-        )
-    search.check_data(manifest)
-    search.check_metric()
-    (run_directory / "summary.json").unlink(missing_ok=True)  # the journal says all of it
-    return search.carry_out(
-        executor,
-        search.manifest(force=manifest["force"], known=manifest),
-        sinks=sinks,
-        resumed=True,
-    )
-
-
-def resume(
-    run_directory: Path, executor: Executor, *, sinks: Sequence[Sink] = ()
-) -> dict[str, Any]:
-    """Continue a run where its journal ends; of a finished run, return its summary.
-
-    Raises:
-        RunError: If the directory is no run, or its spec or data have changed since.
-    """
-    manifest = _manifest(run_directory)
-    host = Host(Path(file) for file in manifest["plugin_files"])
-    known = recorded_spec(manifest)
-    spec = as_begun(load_spec(run_directory / "spec.yaml", host), known)
-    changed = differences(known, spec)
-    if changed:
-        raise RunError(
-            f"the spec has changed since the run began: {'; '.join(changed)}",
-            where=str(run_directory / "spec.yaml"),
-            fix="undo the change, or start a new run",
-        )
-    summary = run_directory / "summary.json"
-    if summary.exists():
-        finished: dict[str, Any] = json.loads(summary.read_text(encoding="utf8"))
-        return finished
-    search = _Search(spec, host, run_directory, manifest)
-    search.check_data(manifest)
-    search.check_metric()
-    return search.carry_out(executor, manifest, sinks=sinks, resumed=True)
-
-
-def _manifest(run_directory: Path) -> dict[str, Any]:
-    try:
-        text = (run_directory / "manifest.json").read_text(encoding="utf8")
-        manifest: dict[str, Any] = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise RunError("no run directory: no manifest.json", where=str(run_directory)) from error
-    return manifest
-
-
-def _beyond_extension(old: SearchSpec, new: SearchSpec) -> list[str]:
-    """Name every difference of two specs but more sizes, configurations and ablations."""
-    faults = [
-        f"ladder.{key} loses or changes what it had"
-        for key, value in old.ladder.rest.items()
-        if not _grew(value, new.ladder.rest.get(key))
-    ]
-    if new.search.configurations_per_size < old.search.configurations_per_size:
-        faults.append("search.configurations_per_size falls")
-    search = old.search.model_copy(
-        update={"configurations_per_size": new.search.configurations_per_size}
-    )
-    ladder = new.ladder if old.ladder.kind == new.ladder.kind else old.ladder
-    same = old.model_copy(update={"search": search, "ladder": ladder, "ablate": new.ablate})
-    return faults + differences(same, new)
-
-
-def _grew(old: Any, new: Any) -> bool:
-    """Whether a list or mapping holds all that it held, or any other value is the same."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return all(key in new and new[key] == value for key, value in old.items())
-    if isinstance(old, list) and isinstance(new, list):
-        return all(value in new for value in old)
-    return bool(old == new)
-
-
-class _Search:
+class PreparedSearch:
     """All that a run knows before its first job.
 
     Args:
@@ -249,7 +100,12 @@ class _Search:
             ledger=None if manifest else self.ledger,
             available=manifest.get("alpha_available") if manifest else None,
         )
-        self.units = units_of(self.assigned.dev) | units_of(self.assigned.confirm)
+        self.added = [
+            example
+            for look in (added_looks(self.folder) if manifest else ())
+            for example in read_added(self.folder, split_name(look))
+        ]
+        self.units = units_of(self.assigned.dev) | units_of(self.confirm)
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields
         }
@@ -348,6 +204,23 @@ class _Search:
                 fix="restore them, or start a new run",
             )
 
+    @property
+    def confirm(self) -> Sequence[Example]:
+        """All confirm items, those that later looks added behind those that the run began with."""
+        return (*self.assigned.confirm, *self.added)
+
+    def policy(
+        self, manifest: Mapping[str, Any], opening_alpha: Callable[[], float] | None = None
+    ) -> Policy:
+        """Return a fresh policy.
+
+        Args:
+            manifest: What the run recorded when it began.
+            opening_alpha: Asked for what an opening of confirm may spend.
+        """
+        rules = self.plan.rules(force=manifest["force"])
+        return Policy(self.plan.size_costs, rules, self.fingerprints["confirm"], opening_alpha)
+
     def misfits(self, manifest: Mapping[str, Any]) -> list[str]:
         """Say what a run made that this search would make otherwise."""
         sizes = [asdict(size) for size in self.plan.sizes]
@@ -364,31 +237,35 @@ class _Search:
         *,
         sinks: Sequence[Sink],
         resumed: bool,
+        again: tuple[int, Sequence[str]] | None = None,
     ) -> dict[str, Any]:
-        """Run the jobs, export what confirm tested, and write the summary."""
+        """Run the jobs, export what confirm tested, and write the summary.
+
+        Args:
+            executor: Where they run.
+            manifest: What the run records of itself.
+            sinks: Shown every event.
+            resumed: Whether the run began before.
+            again: A later look at confirm, and the sizes that it tests with the items added.
+        """
         with Journal(self.folder / "journal.jsonl") as journal:
             self._write(manifest)
             openings = self._openings(manifest, journal)
-            policy = Policy(
-                self.plan.size_costs,
-                self.plan.rules(force=manifest["force"]),
-                self.fingerprints["confirm"],
-                openings.spend,
-            )
             director = Director(
                 run=self.folder,
-                policy=policy,
+                policy=self.policy(manifest, openings.spend),
                 journal=journal,
                 started=RunStarted(run=self.folder.name, plan=self.plan.to_json(), resumed=resumed),
                 configuration=self._configuration,
                 settings=lambda *key: self._settings(*key).model_dump(mode="json"),
                 settings_hash=lambda values: settings_hash(Settings.model_validate(values)),
                 guesses=lambda: self._guesses(self.assigned.dev),
-                confirm_guesses=lambda: self._guesses(self.assigned.confirm),
+                confirm_guesses=lambda: self._guesses(self.confirm),
                 teacher_name=self.plan.teacher_name,
                 units=self.units,
                 several=bool(self.parts.labels),
                 audits=self.spec.search.audit,
+                added=again and self._reopened(openings, *again),
                 sinks=sinks,
             )
             executor(director, self.spec, self.folder / "ray")
@@ -410,10 +287,22 @@ class _Search:
             journal=journal,
             id=manifest.get("id") or str(self.folder),
             folder=str(self.folder),
-            items=item_keys(self.assigned.confirm),
+            items=item_keys(self.confirm),
             alpha=self.plan.rules().alpha,
             reserve=match.reserve,
             family=match.family,
+        )
+
+    def _reopened(self, openings: RunOpenings, look: int, sizes: Sequence[str]) -> ConfirmOpened:
+        """Return the opening of confirm with items added, once it is in the user's ledger."""
+        alphas = alpha_shares(len(sizes), openings.spend())
+        return ConfirmOpened(
+            sizes=tuple(sizes),
+            alphas=alphas,
+            fingerprint=fingerprint(self.confirm),
+            alpha=math.fsum(alphas),
+            look=look,
+            items=len(self.confirm),
         )
 
     def _write(self, manifest: Mapping[str, Any]) -> None:

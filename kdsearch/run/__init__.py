@@ -1,0 +1,7 @@
+"""One run, from its spec to its summary."""
+
+from kdsearch.run.added_look import add_items
+from kdsearch.run.lifecycle import extend, resume, run
+from kdsearch.run.prepared_search import Executor
+
+__all__ = ["Executor", "add_items", "extend", "resume", "run"]
