@@ -21,15 +21,23 @@ def nominal_level(looks: list[dict[str, Any]], seeds: int) -> float:
     items = np.array([look["items"] for look in looks], dtype=float)
     shares = np.minimum.outer(items, items) / np.sqrt(np.outer(items, items))
     for place, look in enumerate(looks[1:], start=1):
-        before = stats.multivariate_normal(cov=shares[:place, :place]).cdf(critical)
-        joint = stats.multivariate_normal(cov=shares[: place + 1, : place + 1])
+        before = normal_cdf(critical, shares[:place, :place])
+        joint = shares[: place + 1, : place + 1]
 
         def spent(value: float, joint: Any = joint, before: float = before) -> float:
-            return float(before - joint.cdf([*critical, value]))
+            return before - normal_cdf([*critical, value], joint)
 
         goal = look["alpha"]
         critical.append(optimize.brentq(lambda value: spent(value) - goal, 0.0, 8.0))  # noqa: B023
     return float(stats.norm.sf(critical[-1]))
+
+
+def normal_cdf(point: list[float], correlation: Any) -> float:
+    """Return the joint probability of staying below a point, close enough for several looks."""
+    joint = stats.multivariate_normal(
+        cov=correlation, maxpts=4_000_000, abseps=1e-8, releps=1e-8, seed=0
+    )
+    return float(joint.cdf(point))
 
 
 def figures(

@@ -344,6 +344,8 @@ class RunFinished(Event):
     seconds: float = 0.0
     withheld: tuple[str, ...] = ()
     """What speaks against the match; by `--force` the outcome is a match all the same."""
+    more_items: int | None = None
+    """Confirm items that, added by `kdsearch confirm`, would probably decide."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "withheld", tuple(self.withheld))

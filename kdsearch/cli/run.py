@@ -151,6 +151,9 @@ def carried_out(
 
         print_table(summary_table(summary))
         click.echo(f"kept in {folder}", err=True)
+        if more := summary.get("more_items"):
+            command = f"kdsearch confirm {shlex.quote(str(folder))} --more {more}"
+            click.echo(f"add items that may decide: {command}", err=True)
         if (folder / "failures").is_dir():
             click.echo(f"tracebacks of what failed are in {folder / 'failures'}", err=True)
     return exit_code(summary)

@@ -42,9 +42,9 @@ from kdsearch.search.rules import (
     Train,
     Verdict,
     outcome_of,
-    trial_id,
 )
 from kdsearch.search.state import Ending, Result, SizeState, result_of
+from kdsearch.search.trial_names import TrialNames
 from kdsearch.spec.models import Strategy
 
 if TYPE_CHECKING:
@@ -81,13 +81,10 @@ class Policy:
         self._positions = {size.name: position for position, size in enumerate(sizes)}
         give_up = self.rules.futility and not rules.sequential  # later ones learn from earlier ones
         self._states = [SizeState(rules.configurations, give_up, rules.sequential) for _ in sizes]
-        self._trials: dict[str, tuple[int, int | None]] = {}
+        self._trials = TrialNames([size.name for size in sizes], self.rules)
         self._replicas = Replicas([size.name for size in sizes], rules)
         self._earlier: dict[str, ConfirmTested] = {}
         self._exploratory = False
-        for position, size in enumerate(sizes):
-            for index in (None, *range(rules.configurations)):
-                self._trials[trial_id(size.name, index, rules.seed)] = (position, index)
         self._opening_alpha = opening_alpha
         self._opened: ConfirmOpened | None = None
         self._route = Route(self.sizes, self.rules, self._alpha)
@@ -106,11 +103,11 @@ class Policy:
             state = self._states[position]
             if not state.baseline_ended and None not in state.out:
                 state.out.add(None)
-                return self._train(position, None)
+                return self._trials.job(position, None)
         for position in self._wanted():
             index = self._states[position].take(whole=self._whole)
             if index is not None:
-                return self._train(position, index)
+                return self._trials.job(position, index)
         if (job := self._next_for_confirm()) is not None:
             return job
         return WAIT if self._working() else FINISHED
@@ -142,7 +139,7 @@ class Policy:
             return f"not needed: {self._refusal.outcome.replace('_', ' ')}"
         if trial in self._replicas:
             return None
-        position, index = self._place(trial)
+        position, index = self._trials.place(trial)
         state = self._states[position]
         if index is None or self._whole:
             return None
@@ -237,6 +234,12 @@ class Policy:
         return sentences.answer(self.outcome(), self.verdicts(), tests, self.rules, hints)
 
     @property
+    def more_items(self) -> int | None:
+        """How many confirm items, added, would probably decide the size that was tested last."""
+        undecided = self.outcome() is Outcome.UNDECIDED and self.undecided_on_confirm()
+        return sentences.more_items(self.tests[-1], self.rules) if undecided else None
+
+    @property
     def _whole(self) -> bool:
         """Whether every configuration of every size is trained to its end."""
         return self.rules.strategy is Strategy.EXHAUSTIVE
@@ -257,26 +260,14 @@ class Policy:
         ended = all(self._states[position].baseline_ended for position in self._route.visited)
         return not ended or (self._whole and not all(state.complete for state in self._states))
 
-    def _train(self, position: int, index: int | None) -> Train:
-        name, seed = self.sizes[position].name, self.rules.seed
-        return Train(trial_id(name, index, seed), name, index, seed)
-
-    def _place(self, trial: str | None) -> tuple[int, int | None]:
-        if trial not in self._trials:
-            raise RunError(f"trial '{trial}' is not part of this search")
-        return self._trials[trial]
-
     def _best_trial(self, position: int) -> str | None:
-        index = self._states[position].best()
-        if index is None:
-            return None
-        return trial_id(self.sizes[position].name, index, self.rules.seed)
+        return self._trials.name(position, self._states[position].best())
 
     def _apply_ending(self, event: TrialFinished | TrialFailed | TrialStopped) -> None:
         if event.trial in self._replicas:
             self._replicas.end(event)
             return
-        position, index = self._place(event.trial)
+        position, index = self._trials.place(event.trial)
         state = self._states[position]
         if index is None:
             state.out.discard(None)
@@ -289,7 +280,7 @@ class Policy:
     def _apply_progress(self, event: TrialProgress) -> None:
         if event.trial is None or event.trial in self._replicas:  # the teacher's, or for confirm
             return
-        position, index = self._place(event.trial)
+        position, index = self._trials.place(event.trial)
         if index is None or not self.rules.futility or index in self._states[position].results:
             return
         forecast = self._watch.report(event)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from kdsearch.search.rules import Outcome, Verdict
 from kdsearch.search.scaling import Seen, size_needed
 from kdsearch.stats.power import items_to_decide, variance_of
+from kdsearch.stats.sequential import Look, nominal_level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     from kdsearch.search.route import Route
     from kdsearch.search.rules import Rules, SizeCost, SizeVerdict
     from kdsearch.search.state import SizeState
+
+
+LEVEL_ROUNDS = 4
+"""Until the items to add and the level that they are tested at fit each other."""
 
 
 def dev_reason(size: str, state: SizeState, then: str) -> str:
@@ -83,7 +88,7 @@ class Hints(NamedTuple):
     """What may be said beside an answer; none of it is evidence."""
 
     more_items: int | None = None
-    """Confirm items in all that would decide the last test."""
+    """Confirm items to add that would probably decide the last test."""
     parameters_needed: float | None = None
     """Where the trend over the failed sizes reaches the bar."""
     inverted: bool = False
@@ -94,11 +99,7 @@ def hints_of(
     route: Route, sizes: Sequence[SizeCost], tests: Sequence[ConfirmTested], rules: Rules
 ) -> Hints:
     """Work out what may be said beside an answer."""
-    more = None
-    if tests and tests[-1].seeds == 1:  # the spread of seeds does not shrink with items
-        last, share = tests[-1], route.shares[route.names.index(tests[-1].size or "")]
-        variance = variance_of(last.lower_bound, last.upper_bound, last.items, share)
-        more = items_to_decide(last.difference - rules.bar, variance, share)
+    more = more_items(tests[-1], rules) if tests else None
     seen = [
         Seen(parameters, finding.distance)
         for position, finding in route.findings.items()
@@ -107,6 +108,26 @@ def hints_of(
         and (parameters := sizes[position].parameters) is not None
     ]
     return Hints(more, size_needed(seen), route.scanning)
+
+
+def more_items(test: ConfirmTested, rules: Rules) -> int | None:
+    """Return how many items, added to those of a test, would probably decide it.
+
+    Decided at the level that the next look has, were the difference that was observed true. None
+    where nothing is left of alpha for it, and of several seeds, whose spread items do not lessen.
+    """
+    if test.alpha is None or test.level is None or not rules.reserve or test.seeds > 1:
+        return None
+    variance = variance_of(test.lower_bound, test.upper_bound, test.items, test.level)
+    level = next_share = test.alpha * rules.reserve
+    items = test.items
+    for _ in range(LEVEL_ROUNDS):
+        wanted = items_to_decide(test.difference - rules.bar, variance, level)
+        if wanted is None:
+            return None
+        items = max(wanted, test.items + 1)
+        level = nominal_level((Look(test.items, test.alpha), Look(items, next_share)))
+    return items - test.items
 
 
 def answer(
@@ -129,6 +150,8 @@ def answer(
         notes.append(f"no trial finished at {', '.join(failed)}")
     if hints.parameters_needed is not None:
         notes.append(f"the trend points to about {counted(hints.parameters_needed)} parameters")
+    if left := [verdict.size for verdict in verdicts if verdict not in tried]:
+        notes.append(f"{listed(left)} {'was' if len(left) == 1 else 'were'} not tried")
     if outcome is Outcome.NO_MATCH:
         return f"No tried configuration of {_sizes(tried)} matches the teacher{_joined(notes)}."
     if any(verdict.verdict is Verdict.MATCH for verdict in tried):
@@ -137,7 +160,7 @@ def answer(
         return f"Undecided: nothing tried at {_sizes(tried)} passed on dev{_joined(notes)}."
     if hints.more_items is not None:
         word = "units" if tests[-1].in_units else "items"
-        notes.insert(0, f"about {hints.more_items:,} confirm {word} would decide")
+        notes.insert(0, f"about {hints.more_items:,} more confirm {word} would decide")
     return f"Undecided: {tests[-1].size} was {measured(tests[-1], rules)}{_joined(notes)}."
 
 
@@ -166,26 +189,40 @@ def _match(verdicts: Sequence[SizeVerdict], tests: Sequence[ConfirmTested], rule
     score = "" if rules.retain is None else "'s score"
     return (
         f"{match.size} is {found}{score} with {percent(rules.confidence)} confidence: "
-        f"{measured(test, rules)}{_below(verdicts, position)}"
+        f"{measured(test, rules)}{_below(verdicts, position, rules)}"
     )
 
 
-def _below(verdicts: Sequence[SizeVerdict], position: int) -> str:
-    """Say what became of the next smaller size."""
+def _below(verdicts: Sequence[SizeVerdict], position: int, rules: Rules) -> str:
+    """Say what became of the next smaller size that was tried, and which were not."""
     if position == 0:
         return f"; it is the {'smallest' if len(verdicts) > 1 else 'only size'} of the ladder"
-    below = verdicts[position - 1]
-    if below.verdict is Verdict.MATCH:
-        return f"; {below.size} matched in an exploratory test, which proves nothing"
-    word = {
-        Verdict.NOT_VISITED: "was not visited",
-        Verdict.UNDECIDED: "did not pass on dev" if below.decided_on == "dev" else "is undecided",
+    smaller = verdicts[:position]
+    tried = [verdict for verdict in smaller if verdict.verdict is not Verdict.NOT_VISITED]
+    told = f"; {tried[-1].size} {_became(tried[-1])}" if tried else ""
+    left = [verdict.size for verdict in smaller if verdict not in tried]
+    if not left:
+        return told
+    were = "was" if len(left) == 1 else "were"
+    hint = "" if rules.probe_below else f" (search.probe_below tries {left[-1]})"
+    return f"{told}; {listed(left)} {were} not tried{hint}"
+
+
+def _became(verdict: SizeVerdict) -> str:
+    if verdict.verdict is Verdict.MATCH:
+        return "matched in an exploratory test, which proves nothing"
+    dev = verdict.decided_on == "dev"
+    return {
+        Verdict.UNDECIDED: "did not pass on dev" if dev else "is undecided",
         Verdict.FAILED: "finished no trial",
-    }.get(below.verdict, "does not match")
-    return f"; {below.size} {word}"
+    }.get(verdict.verdict, "does not match")
 
 
-def _sizes(tried: Sequence[SizeVerdict]) -> str:
-    if len(tried) == 1:
-        return tried[0].size
-    return f"{len(tried)} sizes from {tried[0].size} to {tried[-1].size}"
+def listed(names: Sequence[str]) -> str:
+    """List names, such as `a, b and c`."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _sizes(verdicts: Sequence[SizeVerdict]) -> str:
+    """Name the sizes that were tried; sizes between them that were not are none of them."""
+    return listed([v.size for v in verdicts if v.verdict is not Verdict.NOT_VISITED])

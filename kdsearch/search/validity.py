@@ -25,6 +25,8 @@ class Conclusion(NamedTuple):
     sentence: str
     withheld: tuple[str, ...] = ()
     """What speaks against the match; by `--force` the outcome is a match all the same."""
+    more_items: int | None = None
+    """Confirm items that, added, would probably decide."""
 
 
 def conclude(policy: Policy, events: Iterable[Event]) -> Conclusion:
@@ -36,7 +38,7 @@ def conclude(policy: Policy, events: Iterable[Event]) -> Conclusion:
     """
     outcome, sentence = policy.outcome(), policy.sentence()
     if outcome is not Outcome.MATCH:
-        return Conclusion(outcome, sentence)
+        return Conclusion(outcome, sentence, more_items=policy.more_items)
     size = next(verdict.size for verdict in policy.verdicts() if verdict.proves_a_match)
     found = tuple(objections(events, size))
     if not found:

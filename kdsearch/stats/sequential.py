@@ -16,8 +16,9 @@ from kdsearch.stats.distributions import normal_quantile, normal_tail
 REACH = 8.0
 """Standard deviations, on either side, over which the statistic's density is followed."""
 
-POINTS = 1201
-"""Of the density; the level is then exact to about 1e-7."""
+POINTS = 600
+"""Gauss-Legendre nodes for the density: levels are exact to 1e-9 unless fewer than one item in a
+thousand is new."""
 
 HALVINGS = 50
 """Of the interval in which a critical value is sought."""
@@ -57,33 +58,40 @@ def _levels(looks: tuple[Look, ...]) -> tuple[float, ...]:
     first, *later = looks
     critical = normal_quantile(1.0 - first.alpha)
     levels = [first.alpha]
-    grid: Any = np.linspace(-REACH, critical, POINTS)
-    density: Any = np.exp(-0.5 * grid**2) / math.sqrt(2.0 * math.pi)
+    grid, weights = _nodes(critical)
+    mass: Any = weights * np.exp(-0.5 * grid**2) / math.sqrt(2.0 * math.pi)
     before = first.items
     for place, look in enumerate(later):
         share = before / look.items
-        critical = _critical(grid, density, share, look.alpha)
+        critical = _critical(grid, mass, share, look.alpha)
         levels.append(normal_tail(critical))
         if place < len(later) - 1:
-            further = np.linspace(-REACH, critical, POINTS)
+            further, weights = _nodes(critical)
             steps = (further[:, None] - math.sqrt(share) * grid) / math.sqrt(1.0 - share)
             kernel = np.exp(-0.5 * steps**2) / math.sqrt(2.0 * math.pi * (1.0 - share))
-            density = np.trapezoid(kernel * density, grid, axis=1)
-            grid = further
+            grid, mass = further, weights * (kernel @ mass)
         before = look.items
     return tuple(levels)
 
 
-def _critical(grid: Any, density: Any, share: float, alpha: float) -> float:
-    """Return the critical value that is first passed now with probability alpha."""
+def _nodes(critical: float) -> tuple[Any, Any]:
+    """Return nodes and weights over the values that a statistic has short of a critical one."""
     import numpy as np
+
+    nodes, weights = np.polynomial.legendre.leggauss(POINTS)
+    half = (critical + REACH) / 2.0
+    return half * nodes + (critical - REACH) / 2.0, half * weights
+
+
+def _critical(grid: Any, mass: Any, share: float, alpha: float) -> float:
+    """Return the critical value that is first passed now with probability alpha."""
     from scipy.special import ndtr
 
     low, high = -REACH, REACH
     for _ in range(HALVINGS):
         middle = (low + high) / 2.0
         passing = ndtr((math.sqrt(share) * grid - middle) / math.sqrt(1.0 - share))
-        if np.trapezoid(passing * density, grid) > alpha:
+        if passing @ mass > alpha:
             low = middle
         else:
             high = middle

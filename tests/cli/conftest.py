@@ -33,9 +33,10 @@ class Ended:
 
 @pytest.fixture
 def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `kdsearch run` do its jobs in this process."""
-    command_module = import_module("kdsearch.cli.run")  # its package holds a command of the name
-    monkeypatch.setattr(command_module, "_on_ray", lambda address: run_locally)
+    """Let `kdsearch run` and `kdsearch confirm` do their jobs in this process."""
+    for name in ("run", "confirm"):  # their package holds commands of these names
+        module = import_module(f"kdsearch.cli.{name}")
+        monkeypatch.setattr(module, "on_ray", lambda address: run_locally)
 
 
 @pytest.fixture

@@ -13,6 +13,8 @@ from kdsearch.events import (
 from kdsearch.search.confirm import confirm_event
 from kdsearch.search.policy import Policy
 from kdsearch.search.rules import FINISHED, SizeCost, Train
+from kdsearch.stats.power import items_to_decide
+from kdsearch.stats.sequential import Look, nominal_level
 from tests.search.scripted import EVEN, LEVEL, RISING, RULES, SIZES, Script, drive, ending, ladder
 
 
@@ -114,13 +116,19 @@ def test_equal_sizes_are_told_apart_by_their_place() -> None:
 
 
 def test_a_confirm_too_small_for_the_margin_says_how_many_would_do() -> None:
-    policy = Policy(SIZES[:1], replace(RULES, confirm_items=400, margin=0.02))
+    policy = Policy(SIZES[:1], replace(RULES, confirm_items=400, margin=0.02, reserve=0.1))
     policy.next_job()
-    policy.apply(ending(Train("A-c0-s0", "A", 0, 0), 0.01))
+    policy.apply(ending(Train("A-c0-s0", "A", 0, 0), 0.02))
     student = [0.0] * 26 + [1.0] * 354 + [0.0] * 20
     policy.apply(confirm_event(policy, "A", student, [1.0] * 360 + [0.0] * 40))
     assert policy.outcome() == "undecided"
-    assert "confirm items would decide" in policy.sentence()
+    more = policy.more_items
+    assert more is not None
+    assert f"about {more:,} more confirm items would decide" in policy.sentence()
+    decided = policy.tests[0].items + more  # at 80 % power, at the level of a second look
+    level = nominal_level((Look(400, 0.045), Look(decided, 0.0045)))
+    wanted = items_to_decide(0.005, 46 / 400 - 0.015**2, level)
+    assert decided == pytest.approx(wanted, rel=0.1)
 
 
 def test_rules_that_make_no_sense_are_refused() -> None:

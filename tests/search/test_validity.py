@@ -15,7 +15,7 @@ from kdsearch.search.policy import Policy
 from kdsearch.search.rules import Outcome
 from kdsearch.search.shortcuts import blanked_figures
 from kdsearch.search.summary import exit_code, summarise
-from kdsearch.search.validity import conclude, not_looked_for, unread
+from kdsearch.search.validity import Conclusion, conclude, not_looked_for, unread
 from tests.search.scripted import LEVEL, RISING, RULES, SIZES, drive
 from tests.search.test_summary import PLAN, journal
 
@@ -55,7 +55,7 @@ def test_what_withholds_a_match(audits: list[Event], told: list[str]) -> None:
     assert len(found.withheld) == len(told)
     assert all(map(str.startswith, found.withheld, told))
     if not told:
-        assert found == (Outcome.MATCH, policy.sentence(), ())
+        assert found == Conclusion(Outcome.MATCH, policy.sentence())
         return
     reasons = "; ".join(found.withheld)
     assert found.outcome == "withheld"
