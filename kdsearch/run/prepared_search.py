@@ -20,6 +20,7 @@ from kdsearch.inputs.consistency import changes, check_consistent, input_hashes
 from kdsearch.plan import Plan, make_plan
 from kdsearch.plan.records import measures_of, source_fingerprints
 from kdsearch.plugin.metric_sanity import check_metric
+from kdsearch.plugin.prompt_leak import check_prompts_blind
 from kdsearch.search.director import Director, Sink
 from kdsearch.search.guesses import guesses_of
 from kdsearch.search.journal import Journal
@@ -189,8 +190,9 @@ class PreparedSearch:
         check_prompts(self.spec, self.parts, *asked)
 
     def check_metric(self) -> None:
-        """Refuse a metric that cannot tell right answers from wrong ones."""
+        """Refuse prompts that hold the answer, and a metric that cannot tell right from wrong."""
         parts, scoring = self.parts, self.spec.evaluation.scoring
+        check_prompts_blind(parts.domain, parts.options, self.assigned.dev)
         metric, dev = self.spec.match.metric, self.assigned.dev
         check_metric(parts.domain, parts.options, dev, metric, scoring=scoring)
 
