@@ -132,7 +132,7 @@ class Route:
 
     def ahead(self) -> list[int]:
         """Return sizes that may come next, whatever the one under way turns out to be."""
-        if self.focus is None:
+        if self.focus is None or self._probing:
             return []
         if self._candidate is not None:
             larger = range(self.focus + 1, len(self.names))

@@ -20,7 +20,7 @@ from kdsearch.events import (
 )
 from kdsearch.search.confirm import confirm_event
 from kdsearch.search.policy import Policy
-from kdsearch.search.rules import FINISHED, WAIT, Rules, Train
+from kdsearch.search.rules import FINISHED, WAIT, Confirm, Rules, Train
 from kdsearch.spec.models import Strategy
 from tests.search.scripted import (
     EVEN,
@@ -29,13 +29,17 @@ from tests.search.scripted import (
     RULES,
     SIZES,
     Script,
+    confirm_answers,
     decisions,
     drive,
     ending,
+    ladder,
 )
 
 if TYPE_CHECKING:
     from random import Random
+
+    from kdsearch.events import Event
 
 
 @pytest.mark.parametrize("strategy", list(Strategy))
@@ -100,6 +104,8 @@ rules_drawn = st.builds(
     futility=st.booleans(),
     speculate=st.booleans(),
     sequential=st.booleans(),
+    reserve=st.sampled_from([0.0, 0.1]),
+    probe_below=st.booleans(),
     configurations=st.sampled_from([1, 3, 6]),
 )
 
@@ -165,12 +171,95 @@ def test_the_climb_tests_larger_sizes_at_their_declared_shares() -> None:
     assert [verdicts[name] for name in "EFG"] == ["undecided", "no_match", "match"]
 
 
-def test_a_larger_size_that_fails_on_dev_loses_its_share() -> None:
+def test_a_larger_size_that_fails_on_dev_hands_its_share_on() -> None:
     script = RISING | {("F", index): -0.1 for index in range(3)}
     policy = Policy(SIZES, RULES)
     log = drive(policy, script, {**LEVEL, "E": -0.05})
     assert [test.size for test in policy.tests] == ["E", "G"]
+    assert [test.alpha for test in policy.tests] == pytest.approx([0.025, 0.025])
     assert [event.size for event in log if isinstance(event, SizeDecided)][-3:] == ["F", "G", "G"]
+
+
+def test_what_an_opening_may_spend_is_asked_for_once_and_remembered() -> None:
+    asked: list[float] = []
+
+    def spend() -> float:
+        asked.append(0.02)
+        return 0.02
+
+    log = drive(Policy(SIZES, RULES, opening_alpha=spend), RISING, LEVEL)
+    opened = next(event for event in log if isinstance(event, ConfirmOpened))
+    assert (opened.alpha, opened.alphas[0]) == pytest.approx((0.02, 0.01))
+    resumed = Policy(SIZES, RULES, opening_alpha=spend)
+    assert resumed.restore([Record(place, 0.0, event) for place, event in enumerate(log)]) == []
+    assert asked == [0.02]
+
+
+def probed(*differences: float) -> tuple[Policy, list[str]]:
+    """Search a ladder with a probe below the match; return what confirm tested, too."""
+    policy = Policy(EVEN, replace(RULES, probe_below=True))
+    drive(policy, ladder(*differences), LEVEL)
+    return policy, [test.size or "" for test in policy.tests]
+
+
+def test_sizes_that_were_not_tried_are_named() -> None:
+    policy = Policy(EVEN, RULES)
+    drive(policy, ladder(-0.3, 0.0, 0.0, -0.2, -0.01, 0.0, 0.0), LEVEL)
+    told = "D does not match; A, B and C were not tried (search.probe_below tries C)."
+    assert policy.sentence().endswith(told)
+    policy = Policy(EVEN, RULES)
+    drive(policy, ladder(*[-0.3] * 7), LEVEL)
+    assert policy.sentence() == (
+        "No tried configuration of D, F and G matches the teacher; A, B, C and E were not tried."
+    )
+
+
+def test_a_probe_below_is_tested_at_the_share_that_the_match_hands_on() -> None:
+    policy, tested = probed(-0.3, 0.0, 0.0, -0.2, -0.01, 0.0, 0.0)
+    assert tested == ["E", "C"]
+    assert [test.alpha for test in policy.tests] == pytest.approx([0.025, 0.025])
+    assert policy.sentence().startswith("C is the smallest student found to match")
+
+
+def test_a_probe_that_fails_leaves_the_match_as_it_is() -> None:
+    policy, tested = probed(-0.3, 0.0, -0.3, -0.2, -0.01, 0.0, 0.0)
+    assert tested == ["E"]
+    assert policy.sentence().startswith("E is the smallest student found to match")
+    assert policy.sentence().endswith("D does not match; A and B were not tried.")
+
+
+def added(log: list[Event], look: int, *sizes: str) -> ConfirmOpened:
+    alphas = (0.0045,) if len(sizes) == 1 else (0.00225, 0.00225)
+    return ConfirmOpened(sizes=sizes, alphas=alphas, fingerprint="", alpha=0.0045, look=look)
+
+
+def test_added_items_test_undecided_sizes_again_from_any_cut_of_the_journal() -> None:
+    rules, confirm = replace(RULES, reserve=0.1), {**LEVEL, "E": -0.03, "F": -0.03, "G": -0.03}
+    policy = Policy(SIZES, rules)
+    log = drive(policy, RISING, confirm)
+    assert policy.undecided_on_confirm() == ["E", "F", "G"]
+    again = added(log, 2, "E", "F")
+    log.extend([again, *policy.apply(again)])
+    first = len(log)
+    while isinstance(job := policy.next_job(), Confirm):
+        assert job.look == 2
+        answers = confirm_answers(-0.03 if job.size == "E" else 0.0, items=6000)
+        event = confirm_event(policy, job.size, *answers)
+        log.extend([event, *policy.apply(event)])
+    assert [test.size for test in policy.tests] == ["G", "E", "F"]
+    assert [(test.look, test.items) for test in policy.tests] == [(1, 2000), (2, 6000), (2, 6000)]
+    assert policy.outcome() == "match"
+    assert policy.sentence().startswith("F is the smallest student found")
+    for cut in range(first, len(log) + 1):
+        resumed = Policy(SIZES, rules)
+        records = [Record(place, 0.0, event) for place, event in enumerate(log[:cut])]
+        due = resumed.restore(records)
+        if cut == len(log):
+            assert due == []
+            assert resumed.verdicts() == policy.verdicts()
+            assert resumed.next_job() is FINISHED
+        else:
+            assert due or isinstance(resumed.next_job(), Confirm)
 
 
 def test_an_interrupted_trial_is_handed_out_again() -> None:
