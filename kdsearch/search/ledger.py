@@ -160,12 +160,17 @@ class ConfirmLedger:
             )  # fmt: skip
         return spent
 
-    def settle(self, opening: str, spent: float) -> None:
-        """Record what an opening spent in the end; the rest is handed back."""
+    def settle(self, prefix: str, spent: float) -> None:
+        """Record what an opening spent in the end; the rest is handed back.
+
+        Args:
+            prefix: Of its id; of several the last one is meant.
+            spent: Of the chance of a false match.
+        """
         with self._lock:
-            known = {found.id: found.spent for found in self._openings()}
-            if opening in known and known[opening] != spent:
-                self._append(event="settled", opening=opening, spent=spent)
+            known = [opening for opening in self._openings() if opening.id.startswith(prefix)]
+            if known and known[-1].spent != spent:
+                self._append(event="settled", opening=known[-1].id, spent=spent)
 
     def _append(self, **fields: Any) -> None:
         line = json.dumps({"schema": SCHEMA, **fields}) + "\n"

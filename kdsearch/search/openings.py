@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from kdsearch.events import ConfirmOpened, ConfirmTested
+from kdsearch.events import ConfirmOpened, ConfirmTested, TrialFinished
 from kdsearch.search.rules import Verdict
 
 if TYPE_CHECKING:
@@ -37,8 +38,12 @@ class RunOpenings:
     """Runs that share the chance of a false match."""
 
     def spend(self) -> float:
-        """Enter the opening that is next and return what it may spend."""
-        name = f"{self.id}:{len(self._places()) + 1}"
+        """Enter the opening that is next and return what it may spend.
+
+        The same results opened on the same items are the same opening, so that a run that was
+        killed spends once; a copy of the run that was trained otherwise is another one.
+        """
+        name = f"{self.id}:{len(self._places()) + 1}:{self._evidence()}"
         shared = self.alpha, self.reserve, self.family
         return self.ledger.open(name, self.folder, self.items, *shared)
 
@@ -51,7 +56,17 @@ class RunOpenings:
             own = takewhile(lambda each: not isinstance(each, ConfirmOpened), events[place + 1 :])
             lost = [test for test in own if isinstance(test, ConfirmTested)]
             spent = math.fsum(test.alpha or 0.0 for test in lost if test.size not in matched)
-            self.ledger.settle(f"{self.id}:{number}", spent)
+            self.ledger.settle(f"{self.id}:{number}:", spent)
+
+    def _evidence(self) -> str:
+        """Return a hash of all that is to be tested: items, and what came before them."""
+        found = sha256(b"".join(sorted(self.items)))
+        for event in (record.event for record in self.journal.records):
+            if isinstance(event, TrialFinished | ConfirmTested):
+                score = event.score if isinstance(event, TrialFinished) else event.student_score
+                counts = event.student_only, event.teacher_only, event.items
+                found.update(repr((event.trial, score, counts)).encode())
+        return found.hexdigest()[:16]
 
     def _places(self) -> list[int]:
         """Return where in the journal confirm was opened."""

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kdsearch.plugin import Example
+from kdsearch.search.journal import Journal
+from kdsearch.search.ledger import ConfirmLedger, item_keys
+from kdsearch.search.openings import RunOpenings
+from kdsearch.search.policy import Policy
+from tests.search.scripted import LEVEL, RISING, RULES, SIZES, drive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from kdsearch.events import Event
+
+ITEMS = item_keys(Example(str(place), f"Question {place}?", "x") for place in range(100))
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[RunOpenings]:
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        ledger = ConfirmLedger(tmp_path / "confirm.jsonl")
+        yield RunOpenings(ledger, journal, "id", "/run", ITEMS, 0.05, 0.1, None)
+
+
+def search(run: RunOpenings, confirm: Mapping[str, float]) -> list[Event]:
+    log = drive(Policy(SIZES, replace(RULES, reserve=0.1), "", run.spend), RISING, confirm)
+    for event in log:
+        run.journal.append(event)
+    return log
+
+
+def test_a_match_hands_back_all_but_what_smaller_sizes_lost(run: RunOpenings) -> None:
+    search(run, {**LEVEL, "E": -0.05})
+    assert run.ledger.available(ITEMS, 0.05) == pytest.approx(0.005)
+    run.settle()
+    assert run.ledger.available(ITEMS, 0.05) == pytest.approx(0.05 - 0.0225)
+
+
+def test_a_search_without_a_match_loses_what_it_tested_at(run: RunOpenings) -> None:
+    search(run, dict.fromkeys(LEVEL, -0.05))
+    run.settle()
+    assert run.ledger.available(ITEMS, 0.05) == pytest.approx(0.005)
+
+
+def test_a_killed_run_spends_once_and_a_copy_with_other_results_again(run: RunOpenings) -> None:
+    assert run.spend() == run.spend() == pytest.approx(0.045)
+    with Journal(run.journal.path.with_name("copy.jsonl")) as journal:
+        copy = replace(run, journal=journal)
+        assert copy.spend() == pytest.approx(0.045)
+        for event in drive(Policy(SIZES, RULES), RISING, LEVEL, jobs=3):
+            journal.append(event)
+        assert copy.spend() == pytest.approx(0.0045)
+    other = replace(run, items=frozenset(list(ITEMS)[:50]))
+    assert other.spend() < 0.001
