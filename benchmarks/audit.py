@@ -24,6 +24,9 @@ from benchmarks.audit_figures import figures, former_figures, nominal_level
 TOLERANCE = 1e-6
 """Between a stored figure and the one found here."""
 
+LOOSE = 1e-4
+"""The same from a third look on, where normal probabilities are integrated by chance."""
+
 
 def main() -> int:
     """Audit the runs named on the command line."""
@@ -205,7 +208,7 @@ def item_faults(
     faults = [
         f"{name}: {key} is {event[key]} and should be {value}"
         for key, value in found.items()
-        if abs(event[key] - value) > TOLERANCE
+        if abs(event[key] - value) > (TOLERANCE if len(looks) < 3 else LOOSE)
     ]
     if verdict != event["verdict"]:
         faults.append(f"{name}: the verdict is {event['verdict']}, not {verdict}")

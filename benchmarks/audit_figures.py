@@ -35,7 +35,7 @@ def nominal_level(looks: list[dict[str, Any]], seeds: int) -> float:
 def normal_cdf(point: list[float], correlation: Any) -> float:
     """Return the joint probability of staying below a point, close enough for several looks."""
     joint = stats.multivariate_normal(
-        cov=correlation, maxpts=4_000_000, abseps=1e-8, releps=1e-8, seed=0
+        cov=correlation, maxpts=200_000, abseps=1e-7, releps=1e-7, seed=0
     )
     return float(joint.cdf(point))
 

@@ -20,7 +20,7 @@ from kdsearch.inputs.validation import checked
 from kdsearch.plugin.api import Answer, Example, Prediction, Use
 from kdsearch.plugin.domain_calls import score_predictions
 from kdsearch.spec.models import Splits
-from kdsearch.splits import OFFICIAL, assign, load_examples, units_of
+from kdsearch.splits import OFFICIAL, assign, divide, load_examples, units_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -123,7 +123,7 @@ def questions_of(
     if decided is not None and decided != (splits, seed):
         deciding.add(decided)
     for each in () if confirm else deciding:
-        kept = _decided(everything, *each, domain.name)
+        kept = _decided(everything, *each, domain)
         chosen = [example for example in chosen if example.id not in kept]
         if not chosen:
             raise _decides(name)
@@ -132,14 +132,11 @@ def questions_of(
     return Questions(domain, options, name, chosen, train)
 
 
-def _decided(examples: Sequence[Example], splits: Splits, seed: int, domain: str) -> set[str]:
+def _decided(examples: Sequence[Example], splits: Splits, seed: int, domain: Domain) -> set[str]:
     """Return the ids of what decides a search, or is kept to decide it later."""
-    divided = assign(examples, splits, seed, domain=domain)  # confirm is the same by any rule
-    kept = {example.id for example in divided.confirm}
-    if splits.reserve:
-        whole = assign(examples, splits.model_copy(update={"reserve": 0}), seed, domain=domain)
-        kept |= {e.id for e in whole.train} - {e.id for e in divided.train}
-    return kept
+    rule = DuplicateRule.of(domain)
+    divided = divide(examples, splits, seed, domain=domain.name, rule=rule)
+    return {example.id for example in (*divided.splits.confirm, *divided.reserve)}
 
 
 def _decides(split: str) -> SpecError:

@@ -72,6 +72,8 @@ class Divided(NamedTuple):
 
     splits: Assigned
     tally: Tally
+    reserve: tuple[Example, ...] = ()
+    """Kept for later additions to confirm; counted as unused."""
 
 
 class Loaded(NamedTuple):
@@ -144,7 +146,8 @@ def _together(whole: Loaded, splits: Splits, seed: int) -> Divided:
     )
     found["train"] = [example for example in train if example.id not in near]
     assigned = Assigned(**{name: tuple(examples) for name, examples in found.items()})
-    return Divided(assigned, tally)
+    reserve = (labelled(e, label) for label, one in each.items() for e in one.reserve)
+    return Divided(assigned, tally, tuple(reserve))
 
 
 def assign(
@@ -262,6 +265,7 @@ class _Assigner:
         drops = rule.drops(splits.near_duplicates)
         self.finder = NearDuplicates(self.copies.kept, rule) if drops else None
         self.near: list[NearDuplicate] = []
+        self.reserve: Sequence[Unit] = ()
         self.dropped = 0
 
     def divide(self) -> Divided:
@@ -269,7 +273,9 @@ class _Assigner:
         left_out = deduplicated + leaked + self.dropped
         unused = self.loaded - left_out - sum(map(len, splits))
         tally = Tally(self.loaded, deduplicated, leaked, unused, near_duplicates=self.dropped)
-        return Divided(splits, tally._replace(near_examples=tuple(self.near[:SHOWN])))
+        tally = tally._replace(near_examples=tuple(self.near[:SHOWN]))
+        reserve = (example for unit in self.reserve for example in unit.examples)
+        return Divided(splits, tally, tuple(reserve))
 
     def _home(self, example: Example) -> str | None:
         """Return which split takes an example for certain, or the pool; None where none asks."""
@@ -303,6 +309,7 @@ class _Assigner:
                 taken["dev"] = self._apart(taken["dev"], split, taken[split])
             if self.sizes["dev"] == "rest":
                 left = self._apart(left, split, taken[split])
+        self.reserve = taken.pop(RESERVE, ())
         if "train" not in taken:
             taken["train"], pool = pool, []
         rest = [*left, *pool]  # at most one split is `rest`, by the spec's own rule

@@ -129,7 +129,7 @@ def test_given_splits_are_counted(plan: Planner, toy_host: Host) -> None:
 
 
 def test_supported_margins_are_those_of_the_literature(plan: Planner) -> None:
-    margins = plan().supported_margins(254)
+    margins = plan("match={metric: accuracy, margin: 0.1, reserve: 0}").supported_margins(254)
     assert margins is not None
     assert [round(margin, 3) for margin in margins.values()] == [0.05, 0.07, 0.096]
     assert list(margins) == ["0.08", "0.16", "0.3"]
@@ -138,7 +138,7 @@ def test_supported_margins_are_those_of_the_literature(plan: Planner) -> None:
 @pytest.mark.parametrize(
     ("overrides", "warning"),
     [
-        (["match.margin=0.05"], "the 120 confirm items support no margin below 10.2 points"),
+        (["match.margin=0.05"], "the 120 confirm items support no margin below 10.4 points"),
         (["match={metric: accuracy, retain: 0.95}"], "match.retain allows at most 5.0 points"),
         (
             ["train.learning_rate=1e-3", "losses={answer_ce: {}}"],

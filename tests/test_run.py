@@ -200,7 +200,7 @@ def test_a_second_run_is_told_of_the_first(
     summary = search(tmp_path / "second")
     assert not any("opened before" in line for line in summary["warnings"])  # both matched
     first = json.loads((tmp_path / "first" / "manifest.json").read_text())
-    ConfirmLedger().settle(f"{first['id']}:1:", 0.045)  # as if it had not
+    ConfirmLedger().settle(f"{first['id']}:1:", str(tmp_path / "first"), 0.045)  # as if it had not
     summary = search(tmp_path / "third")
     told = f"opened before, by {tmp_path / 'first'}: 0.005 of the 0.05"
     assert any(told in line for line in summary["warnings"])

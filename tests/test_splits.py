@@ -103,7 +103,7 @@ def test_each_question_is_asked_once_and_confirm_stays_as_it_is(
     examples: list[Example], seed: int, shuffle: int, dev: int
 ) -> None:
     try:
-        small, tally = divide(examples, Splits(dev=1, confirm=4), seed)
+        small, tally, _ = divide(examples, Splits(dev=1, confirm=4), seed)
         large = assign(
             Random(shuffle).sample(examples, len(examples)), Splits(dev=dev, confirm=4), seed
         )
@@ -130,7 +130,7 @@ def test_train_loses_to_dev_and_dev_to_confirm() -> None:
         for at, (text, split) in enumerate([*said, ("a", "other"), ("d", "other"), ("d", "train")])
     ]
     asked = Splits(train=TRAIN, dev=DEV, confirm=TEST)
-    splits, tally = divide(examples, asked, 0)
+    splits, tally, _ = divide(examples, asked, 0)
     assert [[example.id for example in split] for split in splits] == [["5", "8"], ["2"], ["4"]]
     assert tally == Tally(loaded=9, deduplicated=0, leaked=3, unused=2)
 
@@ -150,7 +150,7 @@ def test_what_a_domain_leaves_out_of_its_rows_is_counted_too() -> None:
             return Examples(rows, convert, on_bad_row="skip", source="q.csv")
 
     domain: Any = Listed()
-    splits, tally = load(domain, None).divide(Splits(dev=1, confirm=1), 0)
+    splits, tally, _ = load(domain, None).divide(Splits(dev=1, confirm=1), 0)
     assert tally == Tally(loaded=8, deduplicated=3, leaked=0, unused=0, skipped=1)
     assert sum(map(len, splits)) == tally.loaded - tally.copies - tally.skipped
 
@@ -277,7 +277,7 @@ def test_near_duplicates_leave_and_confirm_stays(
     seed: int, shuffle: int, asked: dict[str, Any]
 ) -> None:
     kept = assign(ALL, Splits(**asked, near_duplicates="keep"), seed, rule=POSTS)
-    splits, tally = divide(ALL, Splits(**asked), seed, rule=POSTS)
+    splits, tally, _ = divide(ALL, Splits(**asked), seed, rule=POSTS)
     train, dev, confirm = splits
     assert similar(kept.train, kept.confirm)
     assert not similar(train, confirm) | similar(dev, confirm) | similar(train, dev)
@@ -287,13 +287,13 @@ def test_near_duplicates_leave_and_confirm_stays(
     assert tally.near_duplicates > 0
     assert tally.loaded == tally.near_duplicates + tally.unused + len(train + dev + confirm)
     mixed = Random(shuffle).sample(ALL, len(ALL))
-    assert divide(mixed, Splits(**asked), seed, rule=POSTS) == (splits, tally)
+    assert divide(mixed, Splits(**asked), seed, rule=POSTS)[:2] == (splits, tally)
 
 
 def test_near_duplicates_of_official_splits_leave() -> None:
     test, dev, train = posts(6, "test"), posts(10, "dev")[4:], posts(20, "train")[8:]
     asked = Splits(train=TRAIN, dev=DEV, confirm=TEST)
-    splits, tally = divide([*train, *dev, *test], asked, 0, rule=POSTS)
+    splits, tally, _ = divide([*train, *dev, *test], asked, 0, rule=POSTS)
     assert [len(split) for split in splits] == [10, 4, 6]
     assert tally.near_duplicates == 4
     near = tally.near_examples[0]
@@ -307,7 +307,7 @@ def test_a_unit_leaves_whole() -> None:
     others = [*posts(2, "test"), *posts(30, "train")[8:]]
     asked = Splits(train=TRAIN, dev=4, confirm=TEST)
     whole = [replace(first, split="train"), replace(second, split="train"), twin, *others]
-    splits, tally = divide(whole, asked, 0, rule=POSTS)
+    splits, tally, _ = divide(whole, asked, 0, rule=POSTS)
     left = {example.id for split in splits for example in split}
     assert not {"a", "b", "twin"} & left
     assert tally.near_duplicates >= 3
@@ -319,7 +319,7 @@ def test_near_duplicates_of_another_domain_and_of_the_last_stage_leave_train() -
         for name, examples in (("one", ALL[::2]), ("other", ALL[1::2]))
     )
     assert not other.divide(Splits(), 0).tally.near_duplicates
-    splits, tally = Loaded("both", (), None, (one, other)).divide(Splits(), 0)
+    splits, tally, _ = Loaded("both", (), None, (one, other)).divide(Splits(), 0)
     assert not similar(splits.train, [*splits.dev, *splits.confirm])
     assert tally.near_duplicates == 2 * len(other.examples) - tally.unused - sum(map(len, splits))
     kept = one.divide(Splits(), 0).splits
@@ -345,6 +345,8 @@ def test_a_reserve_is_in_no_split_and_changes_neither_dev_nor_confirm() -> None:
     assert divided.splits[1:] == plain[1:]
     assert len(divided.splits.train) == 40
     assert divided.tally.unused == 30
+    assert len(divided.reserve) == 30
+    assert not {e.id for e in divided.reserve} & {e.id for split in divided.splits for e in split}
     shares = divide(known, Splits(dev=10, confirm=20, reserve=0.25), 0)
     assert shares.tally.unused == 25
 
@@ -356,11 +358,15 @@ def test_a_reserve_is_a_count_or_a_share(reserve: float) -> None:
 
 
 def test_train_drops_what_nearly_repeats_the_reserve() -> None:
-    known = items(40)
-    rule = DuplicateRule()
-    splits = Splits(dev=4, confirm=4, reserve=4)
-    plain = divide(known, splits, 0, rule=rule)
-    held = {e.id for split in plain.splits for e in split}
-    reserved = next(e for e in known if e.id not in held)
-    twin = replace(reserved, id="twin", question=f"{reserved.question}!")
-    assert len(divide([*known, twin], splits, 0, rule=rule).splits.train) <= len(plain.splits.train)
+    known, splits = items(40), Splits(dev=4, confirm=4, reserve=4)
+    words = "which of these posts about the market says that shares rose after the news of today"
+    known = [replace(e, question=f"{words} {e.id} {e.id * 2} {e.id * 3}") for e in known]
+    reserved = divide(known, splits, 0).reserve[0]
+    twin = replace(reserved, id="twin", question=f"{reserved.question}!?")
+    copies = divide([*known, twin], splits, 0, rule=DuplicateRule())
+    assert "twin" not in {e.id for split in copies.splits for e in split}
+
+
+def test_a_reserve_comes_from_where_confirm_does() -> None:
+    with pytest.raises(ValueError, match="reserve is drawn as confirm is"):
+        Splits(confirm="official:test", reserve=10)

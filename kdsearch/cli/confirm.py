@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     required=True,
     metavar="N",
-    help="How many new items to add; of several domains, to each.",
+    help="How many new items to add, units where they come in units; of several domains, to each.",
 )
 @click.option(
     "--set",
@@ -46,8 +46,8 @@ def confirm(
     """Test the sizes that are undecided on confirm again, with items added.
 
     The new test looks at all items, old and new, at a level that counts the looks before it, so
-    that the chance of any false match stays as declared. The items come from splits.reserve, or
-    from other data by --set. Exit codes are those of `kdsearch run`.
+    that the chance of any false match stays as declared. The items come from the run's
+    splits.reserve, or from other data by --set. Exit codes are those of `kdsearch run`.
     """
     from kdsearch.run import add_items
 

@@ -45,7 +45,9 @@ class Answers:
             for prediction, score in zip(self.predictions, self.scores, strict=True)
         ]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("\n".join(lines) + "\n", encoding="utf8")
+        draft = path.with_suffix(".new")
+        draft.write_text("\n".join(lines) + "\n", encoding="utf8")
+        draft.replace(path)
 
 
 def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:

@@ -166,12 +166,12 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
 def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Answer confirm with a trained student of each seed, and once a run with the teacher.
 
-    At a later look only the items that it added are answered.
+    At a later look only what was not answered before is, such as the items that it added.
     """
-    spent, split = 0.0, split_name(job.get("look", 1))
-    root = workspace.teacher_root
+    spent, root = 0.0, workspace.teacher_root
+    splits = [split_name(look) for look in range(1, 1 + job.get("look", 1))]
     with FileLock(root / "confirm.lock"):
-        if not (root / f"{split}.jsonl").exists():
+        for split in _unanswered(root, splits):
             first = workspace.teachers[0]
             if first.given is not None:
                 answer_given(workspace, first, split)
@@ -180,7 +180,8 @@ def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report)
     for trial in job["trials"]:
         folder = workspace.trial_folder(trial)
         student = folder / "student"
-        spent += _confirm_with(workspace, split, load_student(student), student, folder)
+        for split in _unanswered(folder, splits):
+            spent += _confirm_with(workspace, split, load_student(student), student, folder)
     return {"flops": {"evaluation": spent}}
 
 
@@ -197,6 +198,11 @@ def audit(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[
     teacher = None if trial is None else read_answers(root / "dev.jsonl")
     found = audited(work, teacher, workspace.run / "errors" / f"{job['size']}.jsonl")
     return {**found, "flops": {"evaluation": 2.0 * compute * work.tokens}}
+
+
+def _unanswered(folder: Path, splits: Sequence[str]) -> list[str]:
+    """Return the splits whose answers a folder lacks; they are written whole or not at all."""
+    return [split for split in splits if not (folder / f"{split}.jsonl").exists()]
 
 
 def _confirm_with(

@@ -41,12 +41,12 @@ def new_items(
     domain: str,
     rule: DuplicateRule | None = None,
 ) -> list[Example]:
-    """Draw items that ask nothing that is held, whole units until the count is reached.
+    """Draw items that ask nothing that is held; those of one unit come together and count once.
 
     Args:
-        loaded: All that the domain yields.
+        loaded: What may be drawn: the run's reserve, or all that other data hold.
         held: All that the run trains on, steers by or has decided by.
-        wanted: How many.
+        wanted: How many items, or units where items come in units.
         seed: Fixes the order in which they are drawn.
         look: They are for; it stands in ids that the run knows, since other data may number items
             alike.
@@ -70,14 +70,13 @@ def new_items(
     left = [
         unit for unit in units_in_order(fresh, seed) if not near & {e.id for e in unit.examples}
     ]
-    for unit in left:
-        if len(drawn) >= wanted:
-            break
+    for unit in left[:wanted]:
         drawn += unit.examples
-    if len(drawn) < wanted:
+    if len(left) < wanted:
+        word = "items" if count_items(left) == len(left) else "units"
         raise DataError(
-            f"{wanted:,} new confirm items are asked for, and the data hold {count_items(left):,} "
-            "that the run has not used",
+            f"{wanted:,} new confirm {word} are asked for, and there are {len(left):,} that the "
+            "run has not used",
             where=f"domain '{domain}'",
             fix="ask for fewer, or name more data, such as --set domain.options.path=FILE; a run "
             "keeps items apart by splits.reserve",
@@ -112,9 +111,3 @@ def read_added(run: Path, split: str) -> tuple[Example, ...]:
     return tuple(
         Example(**{**line, **{name: tuple(line[name]) for name in names}}) for line in found
     )
-
-
-def added_looks(run: Path) -> list[int]:
-    """Return the looks that a run has items for, ascending."""
-    stems = (path.stem for path in (run / FOLDER).glob("confirm-*.jsonl"))
-    return sorted(int(stem.removeprefix("confirm-")) for stem in stems)

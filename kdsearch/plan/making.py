@@ -67,7 +67,7 @@ def make_plan(
         require_optuna()
     drawn = tuple(draw(spec.spaces, index, seed, sampler) for index in range(count))
     divided, unread = (divided, ()) if divided else _divided(spec, parts)
-    assigned, tally = divided or (None, None)
+    assigned, tally = (divided.splits, divided.tally) if divided else (None, None)
     check_predictions(spec, parts, assigned)
     reads = [_read(spec, place, own, assigned) for place, own in enumerate(parts.earlier)]
     trains = [*(read.train for read in reads), assigned.train if assigned else None]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import PluginError
+from kdsearch.plugin.api import Prediction
 from kdsearch.plugin.domain_calls import format_example
 from kdsearch.plugin.union import Union
 
@@ -33,6 +34,13 @@ def check_prompts_blind(domain: Domain, options: Any, examples: Sequence[Example
     Raises:
         PluginError: If a prompt gives the right answer away, by its words or by its options.
     """
+    if isinstance(domain, Union):
+        nothing = [Prediction(example.id, "") for example in examples]
+        for label, places in domain.places(examples).items():
+            member = domain.by_label[label]
+            _, own = domain.own(label, places, nothing, examples)
+            check_prompts_blind(member.domain, member.options, own)
+        return
     step = max(1, -(-len(examples) // SAMPLE))
     for example in examples[::step]:
         other = _answered_otherwise(example, examples)
@@ -41,11 +49,10 @@ def check_prompts_blind(domain: Domain, options: Any, examples: Sequence[Example
         seen, changed = (format_example(domain, each, options) for each in (example, other))
         shown = [(prompt.text, prompt.messages, prompt.choices) for prompt in (seen, changed)]
         if shown[0] != shown[1]:
-            name = domain.name if not isinstance(domain, Union) else example.id.partition(":")[0]
             raise PluginError(
                 f"format() gives the right answer away: the prompt of item '{example.id}' is "
                 "another one when its answer is",
-                where=f"domain '{name}'",
+                where=f"domain '{domain.name}'",
                 fix="make text, messages and choices from the question and its options alone; only "
                 "the target is the answer",
             )

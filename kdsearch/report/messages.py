@@ -96,7 +96,8 @@ def message(event: Event, state: RunState) -> str | None:
         case ConfirmOpened():
             shares = zip(event.sizes, event.alphas, strict=False)
             listed = ", ".join(f"{size} (alpha {alpha:.4g})" for size, alpha in shares)
-            return f"confirm opened for {listed}"
+            again = f" again, with items added ({event.items:,} in all)," if event.items else ""
+            return f"confirm opened{again} for {listed}"
         case ConfirmChecked():
             return _confirm_checked(event)
         case ConfirmTested():

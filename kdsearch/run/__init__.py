@@ -1,6 +1,6 @@
 """One run, from its spec to its summary."""
 
-from kdsearch.run.added_look import add_items
+from kdsearch.run.item_addition import add_items
 from kdsearch.run.lifecycle import extend, resume, run
 from kdsearch.run.prepared_search import Executor
 

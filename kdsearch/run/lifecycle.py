@@ -128,14 +128,22 @@ def resume(
     return search.carry_out(executor, manifest, sinks=sinks, resumed=True)
 
 
-def begun_search(run_directory: Path, manifest: dict[str, Any]) -> PreparedSearch:
+def begun_search(
+    run_directory: Path, manifest: dict[str, Any], look: int | None = None
+) -> PreparedSearch:
     """Return the search that a run directory holds, as it began.
+
+    Args:
+        run_directory: Holds it.
+        manifest: What it recorded when it began.
+        look: Read the items that looks at confirm added up to this one; unless given, those that
+            the journal opened.
 
     Raises:
         RunError: If its spec has changed since.
     """
     host, spec = _begun(run_directory, manifest)
-    return PreparedSearch(spec, host, run_directory, manifest)
+    return PreparedSearch(spec, host, run_directory, manifest, look)
 
 
 def _begun(run_directory: Path, manifest: dict[str, Any]) -> tuple[Host, SearchSpec]:

@@ -15,7 +15,7 @@ from uuid import uuid4
 from kdsearch import __version__
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmOpened, RunStarted
-from kdsearch.inputs.added_items import added_looks, read_added, split_name
+from kdsearch.inputs.added_items import read_added, split_name
 from kdsearch.inputs.consistency import changes, check_consistent, input_hashes
 from kdsearch.plan import Plan, make_plan
 from kdsearch.plan.records import measures_of, source_fingerprints
@@ -23,7 +23,7 @@ from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.plugin.prompt_leak import check_prompts_blind
 from kdsearch.search.director import Director, Sink
 from kdsearch.search.guesses import guesses_of
-from kdsearch.search.journal import Journal
+from kdsearch.search.journal import Journal, read
 from kdsearch.search.ledger import ConfirmLedger, item_keys
 from kdsearch.search.openings import RunOpenings
 from kdsearch.search.policy import Policy
@@ -76,6 +76,7 @@ class PreparedSearch:
         host: The plugins.
         run_directory: There already if `manifest` is given.
         manifest: What the run recorded when it began.
+        look: Up to which looks at confirm have added items; those of the journal unless given.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class PreparedSearch:
         host: Host,
         run_directory: Path,
         manifest: Mapping[str, Any] | None = None,
+        look: int | None = None,
     ) -> None:
         self.spec = spec
         self.host = host
@@ -93,6 +95,7 @@ class PreparedSearch:
         self.loaded = load(self.parts.domain, self.parts.options)
         divided = self.loaded.divide(splits, seed)
         self.assigned: Assigned = divided.splits
+        self.reserve = divided.reserve
         self.ledger = ConfirmLedger()
         self.plan: Plan = make_plan(
             spec,
@@ -103,8 +106,8 @@ class PreparedSearch:
         )
         self.added = [
             example
-            for look in (added_looks(self.folder) if manifest else ())
-            for example in read_added(self.folder, split_name(look))
+            for place in range(2, 1 + (look or _looks(self.folder)))
+            for example in read_added(self.folder, split_name(place))
         ]
         self.units = units_of(self.assigned.dev) | units_of(self.confirm)
         self.fingerprints = {
@@ -250,6 +253,7 @@ class PreparedSearch:
             resumed: Whether the run began before.
             again: A later look at confirm, and the sizes that it tests with the items added.
         """
+        self.ledger.check_writable()
         with Journal(self.folder / "journal.jsonl") as journal:
             self._write(manifest)
             openings = self._openings(manifest, journal)
@@ -271,7 +275,6 @@ class PreparedSearch:
                 sinks=sinks,
             )
             executor(director, self.spec, self.folder / "ray")
-            openings.settle()
             summary = summarise(journal.records)
         self._export(summary)
         trials = self.folder / "trials"  # what was stopped or failed has left its checkpoints
@@ -279,6 +282,7 @@ class PreparedSearch:
             shutil.rmtree(unfinished)
         text = json.dumps(summary, indent=1, allow_nan=False)
         (self.folder / "summary.json").write_text(text + "\n", encoding="utf8")
+        openings.settle()
         return summary
 
     def _openings(self, manifest: Mapping[str, Any], journal: Journal) -> RunOpenings:
@@ -347,3 +351,11 @@ class PreparedSearch:
                 trial = self.folder / "trials" / size["best_trial"] / "student"
                 kept = self.folder / "students" / size["size"]
                 export_student(trial, kept, size, summary, self.spec, teacher)
+
+
+def _looks(run: Path) -> int:
+    """Return how often a run has opened confirm, each time with more items."""
+    path = run / "journal.jsonl"
+    records = read(path) if path.is_file() else []
+    opened = (r.event.look for r in records if isinstance(r.event, ConfirmOpened))
+    return max(opened, default=1)

@@ -21,8 +21,8 @@ from kdsearch.events import (
 from kdsearch.search.rules import FINISHED, WAIT, Idle, Train, trial_id
 from kdsearch.stats.bounded import bounded_mean_test, paired_limits
 from kdsearch.stats.paired import PairedTest, tango_test
-from kdsearch.stats.samples import unit_means
 from kdsearch.stats.seeds import SMALLEST_SEEDS, recipe_test
+from kdsearch.stats.spread import unit_means
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence

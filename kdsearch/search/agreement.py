@@ -47,7 +47,7 @@ def replay(
         if isinstance(record.event, SizeDecided) or first_opening(record.event):
             if place >= present:
                 check(record, due.popleft() if due else None)
-        elif place >= present or not isinstance(record.event, ConfirmTested):
+        elif place >= present or not isinstance(record.event, ConfirmTested | ConfirmOpened):
             due.extend(apply(record.event))
     return list(due)
 

@@ -10,9 +10,9 @@ from kdsearch.events import ConfirmTested
 from kdsearch.search.rules import Verdict
 from kdsearch.stats.bounded import bounded_mean_test, paired_limits
 from kdsearch.stats.paired import PairedTest, exact_tango_test, retain_test
-from kdsearch.stats.samples import unit_means
 from kdsearch.stats.seeds import recipe_test
 from kdsearch.stats.sequential import Look, nominal_level
+from kdsearch.stats.spread import unit_means
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping, Sequence
@@ -64,6 +64,8 @@ class Level(NamedTuple):
     alpha: float
     before: tuple[Look, ...] = ()
     """Of the same students, on a part of the items."""
+    look: int = 1
+    """Counts the openings of confirm; a size may be left out of one."""
 
     def nominal(self, items: int, seeds: int = 1) -> float:
         """Return the level of a test on so many independent items.
@@ -154,7 +156,7 @@ def judge_on_confirm(
         flops=flops,
         alpha=level.alpha,
         level=nominal,
-        look=1 + len(level.before),
+        look=level.look,
         seeds=len(scores.students),
         in_units=scores is not given,
     )
@@ -218,6 +220,7 @@ def confirm_event(
     flops: Mapping[str, float] | None = None,
     *,
     units: Sequence[Hashable] | None = None,
+    look: int = 1,
 ) -> ConfirmTested:
     """Test a declared size on confirm, at its share of alpha.
 
@@ -230,8 +233,10 @@ def confirm_event(
         teacher_right: The teacher's, in the same order.
         flops: What answering confirm cost.
         units: The unit of each item, where items of one unit are not independent.
+        look: Counts the openings of confirm.
     """
-    return recipe_event(policy, size, [student_right], teacher_right, flops, units=units)
+    scores = [student_right], teacher_right
+    return recipe_event(policy, size, *scores, flops, units=units, look=look)
 
 
 def recipe_event(
@@ -243,6 +248,7 @@ def recipe_event(
     *,
     units: Sequence[Hashable] | None = None,
     places: Mapping[str, Sequence[int]] | None = None,
+    look: int = 1,
 ) -> ConfirmTested:
     """Test as `confirm_event` does, over the seeds of `Confirm.seeds` in their order.
 
@@ -251,7 +257,7 @@ def recipe_event(
     alpha, before = policy.share(size), policy.earlier_tests(size)
     trial = next(verdict.best_trial for verdict in policy.verdicts() if verdict.size == size)
     scores = Scores(students_right, teacher_right, units)
-    levels = {label: _level(alpha, before, label) for label in (None, *(places or ()))}
+    levels = {label: _level(alpha, before, label, look) for label in (None, *(places or ()))}
     asked, flops = (size, trial, scores, policy.rules), flops or {}
     if places:
         event = judge_on_domains(*asked, levels, flops, places)
@@ -260,8 +266,8 @@ def recipe_event(
     return replace(event, exploratory=policy.exploratory)
 
 
-def _level(alpha: float, before: Sequence[ConfirmTested], label: str | None) -> Level:
+def _level(alpha: float, before: Sequence[ConfirmTested], label: str | None, look: int) -> Level:
     """Return the level of a test, given those before it, on all items or on a domain's."""
     items = [test.items if label is None else test.domains[label]["items"] for test in before]
     spent = [test.alpha or 0.0 for test in before]
-    return Level(alpha, tuple(map(Look, items, spent)))
+    return Level(alpha, tuple(map(Look, items, spent)), look)

@@ -86,9 +86,9 @@ class Ledger:
         if isinstance(event, TeacherReady):
             self._teacher = event.flops
         elif isinstance(event, ConfirmTested):
-            self._evaluation[f"confirm:{event.size}"] = sum(event.flops.values())
+            self._evaluation[f"confirm:{event.size}:{event.look}"] = sum(event.flops.values())
         elif isinstance(event, ConfirmChecked):
-            self._evaluation["confirm"] = sum(event.flops.values())
+            self._evaluation[f"confirm:{event.items}"] = sum(event.flops.values())
         elif isinstance(event, ModelAudited):
             self._evaluation[f"audit:{event.trial}"] = sum(event.flops.values())
         elif isinstance(event, TrialStarted):

@@ -31,7 +31,7 @@ from kdsearch.search.agreement import has_ended, more_ablations, plan_changes
 from kdsearch.search.answers import read_confirm, read_item_scores
 from kdsearch.search.confirm import recipe_event
 from kdsearch.search.reliability import confirm_check, teacher_event
-from kdsearch.search.rules import Confirm, Idle, Outcome, Train
+from kdsearch.search.rules import Confirm, Idle, Train
 from kdsearch.search.several import places_by_domain
 from kdsearch.search.tpe import Tried
 from kdsearch.search.validity import conclude
@@ -329,7 +329,9 @@ class Director:
             if not (check.reliable or self.policy.rules.force):
                 check = replace(check, flops=result["flops"])
             self._record(check)
-        return self.policy.outcome() is not Outcome.UNRELIABLE_DATA
+            if not (check.reliable or self.policy.rules.force):
+                return False
+        return True
 
     def _tested(self, job: Confirm, result: Mapping[str, Any]) -> Event:
         teacher = read_confirm(self.run / "teacher", job.look)
@@ -347,6 +349,7 @@ class Director:
             result["flops"],
             units=self._units_of(teacher.ids),
             places=places_by_domain(teacher.ids) if self.several else None,
+            look=job.look,
         )
 
     def _finished(self, job: Train, result: Mapping[str, Any]) -> Event:

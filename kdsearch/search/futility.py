@@ -14,7 +14,7 @@ from kdsearch.stats.distributions import normal_tail, t_tail
 if TYPE_CHECKING:
     from kdsearch.events import TrialProgress
     from kdsearch.search.rules import Rules
-    from kdsearch.stats.samples import Spread
+    from kdsearch.stats.spread import Spread
 
 LEAST_CHANCE = 0.05
 """Below it a trial is stopped."""

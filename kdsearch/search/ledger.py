@@ -104,20 +104,15 @@ class ConfirmLedger:
                 fix="make its folder writable, or name another by XDG_STATE_HOME",
             ) from error
 
-    def earlier(
-        self, items: Collection[bytes], family: str | None = None, *, but: str | None = None
-    ) -> list[Opening]:
+    def earlier(self, items: Collection[bytes], family: str | None = None) -> list[Opening]:
         """Return the openings of overlapping items, the earliest first.
 
         Args:
             items: By `item_keys`.
             family: Runs that share the chance of a false match.
-            but: The id of an opening to leave out, with what came after it.
         """
         found, keys = [], frozenset(items)
         for opening in self._openings():
-            if opening.id == but:
-                break
             shared = len(keys & opening.items)
             least = OVERLAP * min(len(keys), len(opening.items))
             if opening.family == family and shared and shared >= least:
@@ -160,15 +155,17 @@ class ConfirmLedger:
             )  # fmt: skip
         return spent
 
-    def settle(self, prefix: str, spent: float) -> None:
+    def settle(self, prefix: str, run: str, spent: float) -> None:
         """Record what an opening spent in the end; the rest is handed back.
 
         Args:
             prefix: Of its id; of several the last one is meant.
+            run: The run directory; a copy elsewhere is another one.
             spent: Of the chance of a false match.
         """
         with self._lock:
-            known = [opening for opening in self._openings() if opening.id.startswith(prefix)]
+            every = self._openings()
+            known = [each for each in every if each.id.startswith(prefix) and each.run == run]
             if known and known[-1].spent != spent:
                 self._append(event="settled", opening=known[-1].id, spent=spent)
 

@@ -56,7 +56,7 @@ class RunOpenings:
             own = takewhile(lambda each: not isinstance(each, ConfirmOpened), events[place + 1 :])
             lost = [test for test in own if isinstance(test, ConfirmTested)]
             spent = math.fsum(test.alpha or 0.0 for test in lost if test.size not in matched)
-            self.ledger.settle(f"{self.id}:{number}:", spent)
+            self.ledger.settle(f"{self.id}:{number}:", self.folder, spent)
 
     def _evidence(self) -> str:
         """Return a hash of all that is to be tested: items, and what came before them."""

@@ -24,11 +24,11 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.search import sentences
-from kdsearch.search.added_looks import AddedLooks
 from kdsearch.search.agreement import first_opening, first_under_present_plan, replay
 from kdsearch.search.futility import Watch
 from kdsearch.search.refusals import Refusal, refusal_of
 from kdsearch.search.replicas import Recipe, Replicas
+from kdsearch.search.retests import Retests
 from kdsearch.search.route import Route, Step
 from kdsearch.search.rules import (
     FINISHED,
@@ -88,10 +88,12 @@ class Policy:
         self._opening_alpha = opening_alpha
         self._opened: ConfirmOpened | None = None
         self._route = Route(self.sizes, self.rules, self._alpha)
-        self._looks = AddedLooks([size.name for size in sizes])
+        self._looks = Retests([size.name for size in sizes])
         self._reasons: dict[int, str] = {}
         self._confirm_out = False
         self._refusal: Refusal | None = None
+        self._void = ""
+        """Why items that were added decide nothing."""
         self._watch = Watch(rules)
         self._futile: dict[str, str] = {}
 
@@ -118,7 +120,7 @@ class Policy:
         Events that decide nothing, such as the policy's own, are passed over. `ConfirmOpened` for a
         second look comes from outside: it adds items for sizes that are undecided.
         """
-        self._refusal = self._refusal or refusal_of(event, self.rules)
+        self._refuse(event)
         match event:
             case ConfirmOpened(look=look) if look > 1:
                 self._looks.open(event)
@@ -129,6 +131,17 @@ class Policy:
             case TrialFinished() | TrialFailed() | TrialStopped():
                 self._apply_ending(event)
         return self._decide()
+
+    def _refuse(self, event: Event) -> None:
+        """Take in what ends the search, or drops the tests of a later look."""
+        later = self._looks.due is not None
+        refusal = refusal_of(event, self.rules, later=later)
+        if refusal is not None and later:
+            self._looks.cancel()
+            self._confirm_out = False
+            self._void = refusal.sentence
+        else:
+            self._refusal = self._refusal or refusal
 
     def stop_reason(self, trial: str) -> str | None:
         """Return why a running trial should stop, or None to let it run.
@@ -172,6 +185,9 @@ class Policy:
             for record in records[:present]
             if isinstance(record.event, ConfirmTested)
         }
+        self._looks.remember(
+            [r.event for r in records[:present] if isinstance(r.event, ConfirmTested)]
+        )
         self._exploratory = any(
             isinstance(record.event, ConfirmOpened) for record in records[:present]
         )
@@ -202,14 +218,17 @@ class Policy:
         return self._looks.tests_of(size)
 
     def undecided_on_confirm(self) -> list[str]:
-        """Return the sizes whose verdict more confirm items may change, in ascending order."""
-        return [
-            verdict.size
-            for verdict in self.verdicts()
-            if verdict.verdict is Verdict.UNDECIDED
-            and verdict.decided_on == "confirm"
-            and not verdict.exploratory
-        ]
+        """Return the sizes whose verdict more confirm items may change, in ascending order.
+
+        Larger ones than a match are left as they are.
+        """
+        found = []
+        for verdict in self.verdicts():
+            if verdict.proves_a_match:
+                break
+            if verdict.verdict is Verdict.UNDECIDED and verdict.decided_on == "confirm":
+                found += [] if verdict.exploratory else [verdict.size]
+        return found
 
     def differences(self, size: str) -> Mapping[int, float | None]:
         """Return how each configuration of a size ended: None where it failed."""
@@ -231,13 +250,15 @@ class Policy:
             return self._refusal.sentence
         hints = sentences.hints_of(self._route, self.sizes, self.tests, self.rules)
         tests = [*self._earlier.values(), *self.tests]
-        return sentences.answer(self.outcome(), self.verdicts(), tests, self.rules, hints)
+        answer = sentences.answer(self.outcome(), self.verdicts(), tests, self.rules, hints)
+        return f"{answer} What was added decides nothing. {self._void}" if self._void else answer
 
     @property
     def more_items(self) -> int | None:
         """How many confirm items, added, would probably decide the size that was tested last."""
         undecided = self.outcome() is Outcome.UNDECIDED and self.undecided_on_confirm()
-        return sentences.more_items(self.tests[-1], self.rules) if undecided else None
+        known = undecided and not self.exploratory
+        return sentences.more_items(self.tests[-1], self.rules) if known else None
 
     @property
     def _whole(self) -> bool:

@@ -24,8 +24,14 @@ class Refusal(NamedTuple):
         return self.outcome is not Outcome.UNRELIABLE_DATA
 
 
-def refusal_of(event: Event, rules: Rules) -> Refusal | None:
-    """Return why an event ends the search; None if it does not, or `rules.force` goes on."""
+def refusal_of(event: Event, rules: Rules, *, later: bool = False) -> Refusal | None:
+    """Return why an event ends the search; None if it does not, or `rules.force` goes on.
+
+    Args:
+        event: Of the run.
+        rules: Whether it was forced, and what a match is.
+        later: Whether confirm was opened again, with items added.
+    """
     if rules.force:
         return None
     if isinstance(event, TeacherReady) and not event.informative:
@@ -43,8 +49,8 @@ def refusal_of(event: Event, rules: Rules) -> Refusal | None:
     if isinstance(event, ConfirmChecked) and not event.reliable:
         return Refusal(
             Outcome.UNRELIABLE_DATA,
-            f"Unreliable data: {event.reason}; no student was tested. Check the labels of confirm "
-            "(splits.confirm), and that dev and confirm ask the same kind of question, or go on by "
-            "--force.",
+            f"Unreliable data: {event.reason}; no student was tested{' on them' if later else ''}. "
+            "Check the labels of confirm (splits.confirm), and that dev and confirm ask the same "
+            "kind of question, or go on by --force.",
         )
     return None

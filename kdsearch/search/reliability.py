@@ -10,7 +10,7 @@ from kdsearch.search.answers import ItemScores, read_item_scores
 from kdsearch.search.sensitivity import allowed_loss, chance_score, sensitivity_of
 from kdsearch.search.several import places_by_domain
 from kdsearch.stats.chance import Guesses, judge_teacher
-from kdsearch.stats.samples import unit_means
+from kdsearch.stats.spread import unit_means
 from kdsearch.stats.two_sample import Rate, shift_p_value
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ within it: simulated with the best of 10 independent checkpoints at an accuracy 
 600 confirm items and a margin of 3 points, 2 of 20,000 runs were refused."""
 
 
-class Finding(NamedTuple):
+class TeacherOnConfirm(NamedTuple):
     """The teacher on confirm and on dev; of one domain, where there are several."""
 
     score: float
@@ -126,7 +126,9 @@ def confirm_check(
         dev_score, score = _mean(then), _mean(now)
         allowed = allowed_loss(rules, dev_score)
         p_value = shift_p_value(_rate(then, units), _rate(now, units), allowed)
-        findings[label] = Finding(score, len(now.ids), dev_score, p_value, allowed, chance, above)
+        findings[label] = TeacherOnConfirm(
+            score, len(now.ids), dev_score, p_value, allowed, chance, above
+        )
     return ConfirmChecked(
         score=_mean(confirm),
         items=len(confirm.ids),

@@ -56,7 +56,8 @@ def measured(tested: ConfirmTested, rules: Rules) -> str:
     if tested.worst is not None:
         worst = tested.domains[tested.worst]
         count, in_units, place = worst["items"], worst["in_units"], f" of {tested.worst}"
-    items = f"{count} confirm {'units' if in_units else 'items'}{place}"
+    looks = f" (look {tested.look})" if tested.look > 1 else ""
+    items = f"{count} confirm {'units' if in_units else 'items'}{place}{looks}"
     return f"{difference} on {items}{seeds}, bounds {lower} to {upper} ({bar})"
 
 
@@ -111,23 +112,27 @@ def hints_of(
 
 
 def more_items(test: ConfirmTested, rules: Rules) -> int | None:
-    """Return how many items, added to those of a test, would probably decide it.
+    """Return how many items, or units, added to those of a test would probably decide it.
 
     Decided at the level that the next look has, were the difference that was observed true. None
     where nothing is left of alpha for it, and of several seeds, whose spread items do not lessen.
+    Of several domains, what the one that is shown needs.
     """
-    if test.alpha is None or test.level is None or not rules.reserve or test.seeds > 1:
+    undecided = test.verdict == Verdict.UNDECIDED and test.seeds == 1
+    shown = test.domains[test.worst] if test.worst else test.__dict__
+    known, level = int(shown["items"]), shown.get("level")
+    if not undecided or test.alpha is None or level is None or not rules.reserve:
         return None
-    variance = variance_of(test.lower_bound, test.upper_bound, test.items, test.level)
-    level = next_share = test.alpha * rules.reserve
-    items = test.items
+    variance = variance_of(test.lower_bound, test.upper_bound, known, level)
+    level = share = test.alpha * rules.reserve
+    items = known
     for _ in range(LEVEL_ROUNDS):
         wanted = items_to_decide(test.difference - rules.bar, variance, level)
         if wanted is None:
             return None
-        items = max(wanted, test.items + 1)
-        level = nominal_level((Look(test.items, test.alpha), Look(items, next_share)))
-    return items - test.items
+        items = max(wanted, known + 1)
+        level = nominal_level((Look(known, test.alpha), Look(items, share)))
+    return items - known
 
 
 def answer(

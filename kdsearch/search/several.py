@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.plugin.union import label_of
-from kdsearch.stats.samples import paired_figures
+from kdsearch.stats.spread import paired_figures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from kdsearch.search.evidence import Answers, weigh
 from kdsearch.search.futility import FUTILE, LEAST_CHANCE, LEAST_ENDED, chance_of_more
 from kdsearch.search.route import Finding
 from kdsearch.search.rules import Verdict
-from kdsearch.stats.samples import Running
+from kdsearch.stats.spread import Running
 
 if TYPE_CHECKING:
     from kdsearch.search.evidence import Evidence

@@ -178,7 +178,8 @@ def exit_code(summary: Mapping[str, Any]) -> ExitCode:
 
 
 def _teacher(facts: _Facts) -> dict[str, Any]:
-    ready, test = facts.teacher, next(iter(facts.tested.values()), None)
+    ready = facts.teacher
+    test = max(facts.tested.values(), key=lambda tested: tested.items, default=None)
     confirm = test and _scored(test.teacher_score, test.items, facts.plan)
     if test is None and facts.checked is not None:
         confirm = _scored(facts.checked.score, facts.checked.items, facts.plan)
@@ -393,7 +394,8 @@ def _margin_warnings(facts: _Facts) -> Iterable[str]:
     margin, kept = match.get("margin"), match.get("retain")
     if kept is not None and facts.teacher:  # what it allows an equal student to lose
         margin = (1.0 - kept) * facts.teacher.score
-    if margin is not None and observed is not None and margin < observed:
+    more = any(test.look > 1 for test in facts.tested.values())  # items were added since
+    if margin is not None and observed is not None and margin < observed and not more:
         asked = "" if kept is None else f" that retaining {percent(kept)} allows"
         yield (
             f"the {facts.plan['splits']['confirm']:,} confirm items support no margin below "

@@ -72,8 +72,8 @@ class Splits(Strict):
     dev: SplitSize = 0.15
     confirm: SplitSize = 0.3
     reserve: int | float = Field(default=0, ge=0)
-    """Items, or a share below 1, in no split: `kdsearch confirm RUN --more` draws from them, where
-    what is there does not decide."""
+    """Items, or a share below 1, kept out of all splits: `kdsearch confirm RUN --more` adds them
+    to confirm where that does not decide."""
     near_duplicates: Literal["auto", "keep", "drop"] = "auto"
     """Whether train and dev drop what confirm, and train what dev, asks in nearly the same words;
     under `auto` unless the domain's questions are made from templates."""
@@ -84,6 +84,15 @@ class Splits(Strict):
         if isinstance(reserve, float) and reserve >= 1.0:
             raise ValueError(f"a whole count or a share below 1, not {reserve}")
         return reserve
+
+    @model_validator(mode="after")
+    def _reserve_like_confirm(self) -> Splits:
+        if self.reserve and isinstance(self.confirm, str):
+            raise ValueError(
+                f"reserve is drawn as confirm is, and confirm is '{self.confirm}': give confirm a "
+                "count or a share, or add items from other data"
+            )
+        return self
 
     @model_validator(mode="after")
     def _disjoint(self) -> Splits:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from kdsearch.stats.bounded import Limits, bounded_mean_test
 from kdsearch.stats.distributions import normal_quantile, t_quantile
 from kdsearch.stats.paired import PairedTest
-from kdsearch.stats.samples import spread_of
+from kdsearch.stats.spread import spread_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

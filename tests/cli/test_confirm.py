@@ -60,6 +60,9 @@ def test_added_items_decide_what_the_first_ones_did_not(
     assert (ended.exit_code, ended.json["outcome"]) == (0, "match")
     size = ended.json["sizes"][0]["confirm"]
     assert (size["n"], size["look"]) == (140, 2)
+    assert "on 140 confirm items (look 2), bounds" in ended.json["sentence"]
+    told = "confirm opened again, with items added (140 in all), for small (alpha 0.0045)"
+    assert told in ended.stderr
     tests = [event for event in events(undecided) if isinstance(event, ConfirmTested)]
     assert [test.items for test in tests] == [60, 140]
     assert tests[0].alpha == pytest.approx(0.045)
@@ -87,7 +90,7 @@ def test_too_many_items_are_refused_and_lose_nothing(
     before = (undecided / "journal.jsonl").read_bytes()
     ended = kd("confirm", undecided, "--more", 500)
     assert ended.exit_code == 2
-    assert "500 new confirm items are asked for, and the data hold 100" in ended.stderr
+    assert "500 new confirm items are asked for, and there are 100 that" in ended.stderr
     ended = kd("confirm", undecided, "--more", 50, "--set", "train.max_steps=9")
     assert "only the options of the domain" in ended.stderr
     ended = kd("confirm", undecided)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kdsearch.errors import DataError
-from kdsearch.inputs.added_items import added_looks, new_items, read_added, split_name, write_added
+from kdsearch.inputs.added_items import new_items, read_added, split_name, write_added
 from kdsearch.inputs.near_duplicates import DuplicateRule
 from kdsearch.plugin import Example
 
@@ -58,15 +58,22 @@ def test_units_are_drawn_whole_and_never_one_that_is_known() -> None:
     assert sorted(draw(loaded, held, 1)) == ["2", "3", "4"]
 
 
+def test_units_count_once() -> None:
+    loaded = [item(place, unit=f"u{place // 3}") for place in range(12)]
+    assert len(draw(loaded, [], 2)) == 6
+    with pytest.raises(DataError, match=r"5 new confirm units .* there are 4"):
+        draw(loaded, [], 5)
+
+
 def test_near_duplicates_are_left_out_where_the_run_drops_them() -> None:
     held, near = [item(0, " ".join(WORDS))], item(1, " ".join([*WORDS[:-1], "summer"]))
     assert draw([near], held, 1) == ["1"]
-    with pytest.raises(DataError, match="hold 0 that the run has not used"):
+    with pytest.raises(DataError, match="there are 0 that the run has not used"):
         draw([near], held, 1, rule=DuplicateRule())
 
 
 def test_too_few_are_said_with_a_way_on() -> None:
-    with pytest.raises(DataError, match=r"3 new confirm items .* hold 2 .*splits\.reserve"):
+    with pytest.raises(DataError, match=r"3 new confirm items .* there are 2 .*splits\.reserve"):
         draw([item(1), item(2)], [], 3)
 
 
@@ -80,4 +87,3 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert split_name(1) == "confirm"
     write_added(tmp_path, split_name(2), examples)
     assert read_added(tmp_path, "confirm-2") == examples
-    assert added_looks(tmp_path) == [2]

@@ -72,7 +72,7 @@ def test_verdicts(right: int, verdict: str) -> None:
 
 
 def test_a_second_look_is_tested_at_more_than_its_share_and_less_than_all() -> None:
-    level = Level(0.0045, before=(Look(1000, 0.045),))
+    level = Level(0.0045, before=(Look(1000, 0.045),), look=2)
     assert 0.0045 < level.nominal(2000) < 0.045
     assert level.nominal(2000, seeds=3) == 0.0045
     event = judge_on_confirm("A", "t", Scores([STUDENT * 2], TEACHER * 2), RULES, level, {})

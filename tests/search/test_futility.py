@@ -8,7 +8,7 @@ import pytest
 from kdsearch.events import TrialProgress
 from kdsearch.search.futility import Curve, Forecast, Watch, chance_of_more
 from kdsearch.search.rules import Rules
-from kdsearch.stats.samples import spread_of
+from kdsearch.stats.spread import spread_of
 
 RULES = Rules(margin=0.02, dev_items=2000, confirm_items=4000)
 

@@ -55,10 +55,10 @@ def test_items_are_known_by_what_they_ask() -> None:
 
 def test_what_was_not_spent_in_the_end_is_handed_back(ledger: ConfirmLedger) -> None:
     spend(ledger, "a")
-    ledger.settle("a", 0.02)
+    ledger.settle("a", "/runs/a", 0.02)
     assert ledger.available(keys(0, 400), 0.05) == pytest.approx(0.03)
-    ledger.settle("a", 0.0)
-    ledger.settle("a", 0.0)
+    ledger.settle("a", "/runs/a", 0.0)
+    ledger.settle("a", "/copies/a", 0.05)
     assert len(ledger.path.read_text().splitlines()) == 3
     assert spend(ledger, "b") == pytest.approx(0.045)
 
@@ -71,12 +71,6 @@ def test_an_opening_is_recorded_once(ledger: ConfirmLedger) -> None:
 def test_families_do_not_share(ledger: ConfirmLedger) -> None:
     spend(ledger, "a")
     assert ledger.available(keys(0, 400), 0.05, "another question") == 0.05
-
-
-def test_what_came_after_an_opening_is_not_earlier(ledger: ConfirmLedger) -> None:
-    spend(ledger, "a")
-    spend(ledger, "b")
-    assert [each.id for each in ledger.earlier(keys(0, 400), but="b")] == ["a"]
 
 
 def test_a_torn_line_did_not_happen_and_a_malformed_one_is_named(ledger: ConfirmLedger) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kdsearch.errors import RunError
 from kdsearch.events import (
+    ConfirmChecked,
     ConfirmOpened,
     Record,
     SizeDecided,
@@ -244,7 +245,7 @@ def test_added_items_test_undecided_sizes_again_from_any_cut_of_the_journal() ->
     while isinstance(job := policy.next_job(), Confirm):
         assert job.look == 2
         answers = confirm_answers(-0.03 if job.size == "E" else 0.0, items=6000)
-        event = confirm_event(policy, job.size, *answers)
+        event = confirm_event(policy, job.size, *answers, look=job.look)
         log.extend([event, *policy.apply(event)])
     assert [test.size for test in policy.tests] == ["G", "E", "F"]
     assert [(test.look, test.items) for test in policy.tests] == [(1, 2000), (2, 6000), (2, 6000)]
@@ -260,6 +261,44 @@ def test_added_items_test_undecided_sizes_again_from_any_cut_of_the_journal() ->
             assert resumed.next_job() is FINISHED
         else:
             assert due or isinstance(resumed.next_job(), Confirm)
+
+
+def test_a_run_that_is_extended_after_a_second_look_tests_nothing_twice() -> None:
+    rules, confirm = replace(RULES, reserve=0.1), {**LEVEL, "E": -0.03, "F": -0.03, "G": -0.03}
+    policy = Policy(SIZES, rules)
+    log = drive(policy, RISING, confirm)
+    again = added(log, 2, "E", "F")
+    log += [again, *policy.apply(again)]
+    for size in "EF":
+        event = confirm_event(policy, size, *confirm_answers(-0.03, items=6000), look=2)
+        log += [event, *policy.apply(event)]
+    extended = Policy(SIZES, replace(rules, configurations=4))
+    records = [Record(place, 0.0, event) for place, event in enumerate(log)]
+    extended.restore(records, changed=True)
+    assert extended.exploratory
+    assert not isinstance(extended.next_job(), Confirm)
+    assert [(test.look, test.items) for test in extended.earlier_tests("E")] == [
+        (1, 2000),
+        (2, 6000),
+    ]
+    assert extended.undecided_on_confirm() == ["E", "F", "G"]
+
+
+def test_items_that_cannot_be_trusted_decide_nothing_and_revoke_nothing() -> None:
+    rules, confirm = replace(RULES, reserve=0.1), {**LEVEL, "E": -0.03}
+    policy = Policy(SIZES, rules)
+    log = drive(policy, RISING, confirm)
+    assert policy.outcome() == "match"
+    assert policy.undecided_on_confirm() == ["E"]
+    policy.apply(added(log, 2, "E"))
+    policy.apply(
+        ConfirmChecked(
+            score=0.3, items=9, dev_score=0.9, chance={}, p_value=0.0, reliable=False, reason="odd"
+        )
+    )
+    assert policy.next_job() is FINISHED
+    assert policy.outcome() == "match"
+    assert "What was added decides nothing. Unreliable data: odd; no student" in policy.sentence()
 
 
 def test_an_interrupted_trial_is_handed_out_again() -> None:

@@ -22,7 +22,7 @@ class Retest(NamedTuple):
     look: int
 
 
-class AddedLooks:
+class Retests:
     """The tests that were made, and those that a later look asks for.
 
     Args:
@@ -31,6 +31,7 @@ class AddedLooks:
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
+        self._known: list[ConfirmTested] = []
         self._tests: list[ConfirmTested] = []
         self._waiting: list[Retest] = []
 
@@ -53,6 +54,15 @@ class AddedLooks:
             return "the search is over"
         return f"next {self.names[retest.position]}"
 
+    def remember(self, tests: Sequence[ConfirmTested]) -> None:
+        """Take in what was tested before the run was extended."""
+        self._known = list(tests)
+
+    def cancel(self) -> None:
+        """Drop the tests that are due: what was added cannot be trusted."""
+        self._waiting = []
+
     def tests_of(self, size: str) -> list[ConfirmTested]:
         """Return the tests of a size so far, the first one first."""
-        return [test for test in self._tests if test.size == size]
+        new = (test for test in self._tests if test not in self._known)
+        return [test for test in (*self._known, *new) if test.size == size]

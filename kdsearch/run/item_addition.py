@@ -70,11 +70,18 @@ def add_items(
             where=str(run_directory),
         )
     openings = [record.event for record in records if isinstance(record.event, ConfirmOpened)]
+    if policy.exploratory:
+        raise RunError(
+            "the run was extended after confirm was opened, so that further tests prove nothing",
+            where=str(run_directory),
+            fix="start a new run",
+        )
     look = 1 + max(opening.look for opening in openings)
     found = _drawn(search, overrides, items, look)
-    (run_directory / "summary.json").unlink()  # the journal says all of it
+    search.ledger.check_writable()
     write_added(search.folder, split_name(look), found)
-    search = begun_search(run_directory, manifest)  # with the items
+    (run_directory / "summary.json").unlink()  # the journal says all of it
+    search = begun_search(run_directory, manifest, look)
     return search.carry_out(executor, manifest, sinks=sinks, resumed=True, again=(look, sizes))
 
 
@@ -82,13 +89,20 @@ def _drawn(
     search: PreparedSearch, overrides: Sequence[str], items: int, look: int
 ) -> list[Example]:
     """Draw new items of each domain."""
-    whole = _source(search, overrides)
+    if not overrides and not search.reserve:
+        raise RunError(
+            "the run keeps no items for this (splits.reserve)",
+            where=str(search.folder),
+            fix="name new ones, such as --set domain.options.path=FILE",
+        )
+    whole = _source(search, overrides) if overrides else search.loaded
     held = [*search.assigned.train, *search.assigned.dev, *search.confirm]
     held += [example for _, train in search.earlier for example in train]
     found = []
     for part in whole.members or (whole,):
         label = part.domain if whole.members else ""
-        own = (each for each in whole.examples if not label or label_of(each.id) == label)
+        every = whole.examples if overrides else search.reserve
+        own = [each for each in every if not label or label_of(each.id) == label]
         rule = part.rule if part.rule.drops(search.spec.stage.splits.near_duplicates) else None
         seed = search.spec.search.seed
         found += new_items(own, held, items, seed=seed, look=look, domain=part.domain, rule=rule)
@@ -96,9 +110,7 @@ def _drawn(
 
 
 def _source(search: PreparedSearch, overrides: Sequence[str]) -> Loaded:
-    """Return the run's data, or those that overrides name."""
-    if not overrides:
-        return search.loaded
+    """Return the data that overrides name."""
     spec = load_spec(search.folder / "spec.yaml", search.host, overrides)
     same = search.spec.stage.model_copy(
         update={"domain": spec.stage.domain, "domains": spec.stage.domains}

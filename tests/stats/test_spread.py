@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kdsearch.stats.samples import Running, paired_figures, spread_of, unit_means
+from kdsearch.stats.spread import Running, paired_figures, spread_of, unit_means
 
 values = st.lists(st.floats(-1.0, 1.0).map(lambda value: round(value, 3)), min_size=2, max_size=40)
 
