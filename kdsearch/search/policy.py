@@ -42,6 +42,7 @@ from kdsearch.search.rules import (
     Train,
     Verdict,
     outcome_of,
+    undecided_on_confirm,
 )
 from kdsearch.search.state import Ending, Result, SizeState, result_of
 from kdsearch.search.trial_names import TrialNames
@@ -49,8 +50,6 @@ from kdsearch.spec.models import Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-
-    from kdsearch.events import Record
 
 
 class Policy:
@@ -92,8 +91,6 @@ class Policy:
         self._reasons: dict[int, str] = {}
         self._confirm_out = False
         self._refusal: Refusal | None = None
-        self._void = ""
-        """Why items that were added decide nothing."""
         self._watch = Watch(rules)
         self._futile: dict[str, str] = {}
 
@@ -120,7 +117,13 @@ class Policy:
         Events that decide nothing, such as the policy's own, are passed over. `ConfirmOpened` for a
         second look comes from outside: it adds items for sizes that are undecided.
         """
-        self._refuse(event)
+        later = self._looks.due is not None
+        refusal = refusal_of(event, self.rules, later=later)
+        if refusal is not None and later:
+            self._looks.void(refusal.sentence)
+            self._confirm_out = False
+        else:
+            self._refusal = self._refusal or refusal
         match event:
             case ConfirmOpened(look=look) if look > 1:
                 self._looks.open(event)
@@ -131,17 +134,6 @@ class Policy:
             case TrialFinished() | TrialFailed() | TrialStopped():
                 self._apply_ending(event)
         return self._decide()
-
-    def _refuse(self, event: Event) -> None:
-        """Take in what ends the search, or drops the tests of a later look."""
-        later = self._looks.due is not None
-        refusal = refusal_of(event, self.rules, later=later)
-        if refusal is not None and later:
-            self._looks.cancel()
-            self._confirm_out = False
-            self._void = refusal.sentence
-        else:
-            self._refusal = self._refusal or refusal
 
     def stop_reason(self, trial: str) -> str | None:
         """Return why a running trial should stop, or None to let it run.
@@ -218,17 +210,8 @@ class Policy:
         return self._looks.tests_of(size)
 
     def undecided_on_confirm(self) -> list[str]:
-        """Return the sizes whose verdict more confirm items may change, in ascending order.
-
-        Larger ones than a match are left as they are.
-        """
-        found = []
-        for verdict in self.verdicts():
-            if verdict.proves_a_match:
-                break
-            if verdict.verdict is Verdict.UNDECIDED and verdict.decided_on == "confirm":
-                found += [] if verdict.exploratory else [verdict.size]
-        return found
+        """Return the sizes whose verdict more confirm items may change, in ascending order."""
+        return undecided_on_confirm(self.verdicts())
 
     def differences(self, size: str) -> Mapping[int, float | None]:
         """Return how each configuration of a size ended: None where it failed."""
@@ -251,7 +234,7 @@ class Policy:
         hints = sentences.hints_of(self._route, self.sizes, self.tests, self.rules)
         tests = [*self._earlier.values(), *self.tests]
         answer = sentences.answer(self.outcome(), self.verdicts(), tests, self.rules, hints)
-        return f"{answer} What was added decides nothing. {self._void}" if self._void else answer
+        return f"{answer}{self._looks.voided}"
 
     @property
     def more_items(self) -> int | None:

@@ -34,6 +34,8 @@ class Retests:
         self._known: list[ConfirmTested] = []
         self._tests: list[ConfirmTested] = []
         self._waiting: list[Retest] = []
+        self.voided = ""
+        """Says why what was added decides nothing, where it does not."""
 
     @property
     def due(self) -> Retest | None:
@@ -58,9 +60,10 @@ class Retests:
         """Take in what was tested before the run was extended."""
         self._known = list(tests)
 
-    def cancel(self) -> None:
+    def void(self, reason: str) -> None:
         """Drop the tests that are due: what was added cannot be trusted."""
         self._waiting = []
+        self.voided = f" What was added decides nothing. {reason}"
 
     def tests_of(self, size: str) -> list[ConfirmTested]:
         """Return the tests of a size so far, the first one first."""

@@ -197,6 +197,17 @@ def outcome_of(verdicts: Sequence[SizeVerdict]) -> Outcome:
     return Outcome.UNDECIDED if open_ends or Verdict.NO_MATCH not in found else Outcome.NO_MATCH
 
 
+def undecided_on_confirm(verdicts: Sequence[SizeVerdict]) -> list[str]:
+    """Return the sizes that more confirm items may decide, up to the smallest match."""
+    found = []
+    for verdict in verdicts:
+        if verdict.proves_a_match:
+            break
+        if verdict.verdict is Verdict.UNDECIDED and verdict.decided_on == "confirm":
+            found += [] if verdict.exploratory else [verdict.size]
+    return found
+
+
 def trial_id(size: str, index: int | None, seed: int) -> str:
     """Return a trial's id, such as `6M-c0-s0` or `6M-baseline-s0`."""
     return f"{size}-{'baseline' if index is None else f'c{index}'}-s{seed}"
