@@ -10,6 +10,7 @@ code 0 where all agrees, 1 where anything does not.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import re
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.audit_figures import figures, former_figures, nominal_level
+from benchmarks.audit_figures import figures, former_figures, nominal_level, of_looks
 
 TOLERANCE = 1e-6
 """Between a stored figure and the one found here."""
@@ -186,7 +187,7 @@ def item_faults(
 ) -> list[str]:  # fmt: skip
     """Compare what is told of some items with what their scores give."""
     event, spends = looks[-1], looks[-1].get("level") is not None
-    alpha = nominal_level(looks, len(students)) if spends else event["alpha"]
+    alpha = nominal_level(looks) if spends else event["alpha"]
     items = list(teacher)
     if any(item in units for item in items):
         names = [units[item] for item in items]
@@ -198,7 +199,14 @@ def item_faults(
     kept = 1.0 if match.get("retain") is None else match["retain"]
     bar = -match["margin"] if match.get("margin") is not None else 0.0
     plain = len(other) == len(items)
-    found = (figures if spends else former_figures)(own, other, kept, bar, alpha, plain=plain)
+    if len(looks) > 1:
+        starts = [0, *(look["items"] for look in looks)]
+        cuts = list(itertools.pairwise(starts))
+        parts = [(own[0][start:end], other[start:end]) for start, end in cuts]
+        found = of_looks(parts, kept, bar, alpha, plain=plain)
+    else:
+        test = figures if spends else former_figures
+        found = test(own, other, kept, bar, alpha, plain=plain)
     found |= {"level": alpha} if spends else {}
     found |= {"items": len(other), "student_score": own.mean(), "teacher_score": other.mean()}
     found["difference"] = own.mean() - kept * other.mean()

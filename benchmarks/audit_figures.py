@@ -13,12 +13,12 @@ import numpy as np
 from scipy import integrate, optimize, stats
 
 
-def nominal_level(looks: list[dict[str, Any]], seeds: int) -> float:
+def nominal_level(looks: list[dict[str, Any]]) -> float:
     """Return the level of the last of some looks, by the joint normal of their statistics."""
     critical = [stats.norm.isf(looks[0]["alpha"])]
-    if seeds > 1 or len(looks) == 1:
+    if len(looks) == 1:
         return float(looks[-1]["alpha"])
-    items = np.array([look["items"] for look in looks], dtype=float)
+    items = np.arange(1.0, len(looks) + 1.0)  # as if each added equally many
     shares = np.minimum.outer(items, items) / np.sqrt(np.outer(items, items))
     for place, look in enumerate(looks[1:], start=1):
         before = normal_cdf(critical, shares[:place, :place])
@@ -57,6 +57,62 @@ def figures(
         if kept < 1.0 and counts[1] + counts[2] >= 20:
             return by_likelihood(score, counts, bar, alpha)
     return of_bounded_mean(values[0], limits, bar, alpha)
+
+
+def of_looks(
+    parts: list[tuple[Any, Any]], kept: float, bar: float, alpha: float, *, plain: bool
+) -> dict[str, float]:
+    """Return the figures of several looks: the normals of each one's items, added and scaled.
+
+    Args:
+        parts: By look, the student's and the teacher's scores of the items that it added.
+        kept: The share to retain, or 1.
+        bar: What the difference must exceed.
+        alpha: The level of the sum.
+        plain: Whether items are independent.
+    """
+    critical, root = stats.norm.isf(alpha), math.sqrt(len(parts))
+
+    def total(mean: float, side: int, *, exact: bool = False) -> float:
+        return sum(_normal(*part, kept, mean, side, plain, exact) for part in parts) / root
+
+    low, high = -kept + 1e-12, 1.0 - 1e-12
+
+    def cross(side: int, goal: float) -> float:
+        ends = total(low, side) - goal, total(high, side) - goal
+        if ends[0] <= 0.0 or ends[1] >= 0.0:
+            return low if ends[0] <= 0.0 else high
+        return float(optimize.brentq(lambda mean: total(mean, side) - goal, low, high))
+
+    lower, at_bar = cross(1, critical), total(bar, 1, exact=True)
+    return {
+        "p_value": float(stats.norm.sf(at_bar)),
+        "lower_bound": lower if at_bar > critical else min(lower, bar),
+        "upper_bound": cross(-1, -critical),
+    }
+
+
+def _normal(
+    own: Any, other: Any, kept: float, mean: float, side: int, plain: bool, exact: bool
+) -> float:
+    """Return the normal that some items stand for under a mean: above it (1), or below (-1)."""
+    if plain and {*np.unique(own), *np.unique(other)} <= {0.0, 1.0}:
+        cells = [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (0.0, 0.0)]
+        counts = [int(np.sum((own == s) & (other == t))) for s, t in cells]
+        if kept == 1.0:
+            ahead, behind = np.array([counts[1]]), np.array([counts[2]])
+            found = float(tango(ahead, behind, len(own), mean)[0])
+            if exact and found > 0.0 and stats.norm.sf(found) > 1e-4:
+                score = [s - t for s, t in cells]
+                p_value = by_exact_size(score, counts, mean, 0.05)["p_value"]
+                found = min(found, float(stats.norm.isf(p_value)))
+            return found
+        if counts[1] + counts[2] >= 20:
+            return statistic([s - kept * t for s, t in cells], counts, mean)
+    values = own - kept * other
+    least = -kept if side > 0 else -1.0
+    p_value = weighted_below(np.append(side * values, least) - side * mean)
+    return side * float(stats.norm.isf(min(max(p_value, stats.norm.sf(8.0)), stats.norm.cdf(8.0))))
 
 
 def by_exact_size(

@@ -77,9 +77,7 @@ def test_a_size_matches_where_it_matches_on_each(answers: list[tuple[bool, bool,
     items = [f"{'ab'[first]}:{place}" for place, (first, _, _) in enumerate(answers)]
     places = places_by_domain(items)
     scores = Scores([[float(s) for _, s, _ in answers]], [float(t) for _, _, t in answers])
-    event = judge_on_domains(
-        "x", "t", scores, RULES, {key: Level(0.05) for key in (None, "a", "b")}, {}, places
-    )
+    event = judge_on_domains("x", "t", scores, RULES, Level(0.05), {}, places)
     alone = {
         label: judge_on_confirm("x", "t", scores.at(own), RULES, Level(0.05), {})
         for label, own in places.items()

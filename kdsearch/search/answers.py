@@ -16,6 +16,8 @@ class ItemScores(NamedTuple):
 
     ids: list[str]
     scores: list[float]
+    added: tuple[int, ...] = ()
+    """How many items each look at confirm brought."""
 
 
 def read_item_scores(path: Path) -> ItemScores:
@@ -30,4 +32,5 @@ def read_confirm(folder: Path, look: int) -> ItemScores:
     return ItemScores(
         [item for part in parts for item in part.ids],
         [score for part in parts for score in part.scores],
+        tuple(len(part.ids) for part in parts),
     )

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.events import ConfirmTested
 from kdsearch.search.rules import Verdict
 from kdsearch.stats.bounded import bounded_mean_test, paired_limits
+from kdsearch.stats.looks import (
+    PartEvidence,
+    binary_evidence,
+    bounded_evidence,
+    combined_test,
+    retained_evidence,
+)
 from kdsearch.stats.paired import PairedTest, exact_tango_test, retain_test
 from kdsearch.stats.seeds import recipe_test
-from kdsearch.stats.sequential import Look, nominal_level
+from kdsearch.stats.sequential import nominal_level
 from kdsearch.stats.spread import unit_means
 
 if TYPE_CHECKING:
@@ -62,22 +70,20 @@ class Level(NamedTuple):
     """What a test may spend of the chance of a false match, and what was spent before it."""
 
     alpha: float
-    before: tuple[Look, ...] = ()
-    """Of the same students, on a part of the items."""
+    before: tuple[float, ...] = ()
+    """By the earlier looks at the same students."""
     look: int = 1
     """Counts the openings of confirm; a size may be left out of one."""
 
-    def nominal(self, items: int, seeds: int = 1) -> float:
-        """Return the level of a test on so many independent items.
-
-        Seeds do not become more as items do: their tests are taken to have nothing in common.
-        """
-        if not self.before or seeds > 1:
-            return self.alpha
-        return nominal_level((*self.before, Look(items, self.alpha)))
+    @property
+    def nominal(self) -> float:
+        """The level of the statistic that combines all looks."""
+        return nominal_level((*self.before, self.alpha))
 
 
-def paired_test(scores: Scores, rules: Rules, alpha: float) -> PairedTest:
+def paired_test(
+    scores: Scores, rules: Rules, alpha: float, batches: Sequence[Sequence[int]] = ()
+) -> PairedTest:
     """Test a student against the rules, by the test that fits its scores.
 
     Answers that are right or wrong take Tango's test at its exact level, or the score test of a
@@ -88,7 +94,16 @@ def paired_test(scores: Scores, rules: Rules, alpha: float) -> PairedTest:
         scores: Of every item.
         rules: Margin or share to retain.
         alpha: The level: the chance of a false match.
+        batches: The places of the items that each look added, where there were several.
+
+    Raises:
+        ValueError: If several seeds are tested at a second look: items do not lessen their spread.
     """
+    if len(batches) > 1:
+        if len(scores.students) > 1:
+            raise ValueError("several seeds are tested at one look alone")
+        parts = [evidence_of(_in_units(scores.at(batch)), rules) for batch in batches]
+        return combined_test(parts, rules.bar, alpha)
     confidence, kept = 1.0 - alpha, 1.0 if rules.retain is None else rules.retain
     whole, limits = _in_units(scores), paired_limits(rules.retain)
     values = [
@@ -106,6 +121,25 @@ def paired_test(scores: Scores, rules: Rules, alpha: float) -> PairedTest:
         if b + c >= FEW:
             return retain_test(pairs.count((1.0, 1.0)), b, c, len(pairs), kept, confidence)
     return bounded_mean_test(values[0], limits, rules.bar, confidence)
+
+
+def evidence_of(scores: Scores, rules: Rules) -> PartEvidence:
+    """Return what the items of one look say of each hypothesised difference.
+
+    Args:
+        scores: Of one student; of whole units.
+        rules: Margin or share to retain.
+    """
+    kept, teacher, student = rules.retain or 1.0, scores.teacher, scores.students[0]
+    if all(score in (0.0, 1.0) for score in (*student, *teacher)):
+        pairs = list(zip(student, teacher, strict=True))
+        b, c = pairs.count((1.0, 0.0)), pairs.count((0.0, 1.0))
+        if rules.margin is not None:
+            return binary_evidence(b, c, len(pairs), rules.margin)
+        if b + c >= FEW:
+            return retained_evidence(pairs.count((1.0, 1.0)), b, c, len(pairs), kept)
+    values = [own - kept * other for own, other in zip(student, teacher, strict=True)]
+    return bounded_evidence(values, paired_limits(rules.retain), rules.bar)
 
 
 def _in_units(scores: Scores) -> Scores:
@@ -126,6 +160,7 @@ def judge_on_confirm(
     rules: Rules,
     level: Level,
     flops: Mapping[str, float],
+    batches: Sequence[Sequence[int]] = (),
 ) -> ConfirmTested:
     """Test a student on confirm and return the event that says so.
 
@@ -134,8 +169,7 @@ def judge_on_confirm(
     """
     given, scores = scores, _in_units(scores)
     items, first = len(scores.teacher), scores.students[0]
-    nominal = level.nominal(items, len(scores.students))
-    test = paired_test(given, rules, nominal)
+    test = paired_test(given, rules, level.nominal, batches)
     kept = 1.0 if rules.retain is None else rules.retain
     total = math.fsum(math.fsum(student) for student in scores.students)
     student_score = total / (items * len(scores.students))
@@ -155,7 +189,7 @@ def judge_on_confirm(
         verdict=verdict_of(test, rules.bar),
         flops=flops,
         alpha=level.alpha,
-        level=nominal,
+        level=level.nominal,
         look=level.look,
         seeds=len(scores.students),
         in_units=scores is not given,
@@ -167,9 +201,10 @@ def judge_on_domains(
     trial: str | None,
     scores: Scores,
     rules: Rules,
-    levels: Mapping[str | None, Level],
+    level: Level,
     flops: Mapping[str, float],
     places: Mapping[str, Sequence[int]],
+    batches: Sequence[Sequence[int]] = (),
 ) -> ConfirmTested:
     """Test a student on each domain at the same level, and match if it matches on all.
 
@@ -178,14 +213,16 @@ def judge_on_domains(
         trial: The trial that dev chose.
         scores: Of every item.
         rules: Margin or share to retain.
-        levels: By label; None for all items together.
+        level: Of each domain's test.
         flops: What answering confirm cost.
         places: Of each domain's items, by its label.
+        batches: The places of the items that each look added, where there were several.
     """
-    each = {
-        label: judge_on_confirm(size, trial, scores.at(own), rules, levels[label], {})
-        for label, own in places.items()
-    }
+    each = {}
+    for label, own in places.items():
+        index = {place: at for at, place in enumerate(own)}
+        parts = [[index[place] for place in batch if place in index] for batch in batches]
+        each[label] = judge_on_confirm(size, trial, scores.at(own), rules, level, {}, parts)
     verdicts = {Verdict(event.verdict) for event in each.values()}
     verdict = next(
         (kind for kind in (Verdict.NO_MATCH, Verdict.UNDECIDED) if kind in verdicts), Verdict.MATCH
@@ -193,7 +230,7 @@ def judge_on_domains(
     worst = max(each, key=lambda label: each[label].p_value)
     if verdict is Verdict.NO_MATCH:  # the domain that refuses it speaks
         worst = min(each, key=lambda label: each[label].upper_bound)
-    whole = judge_on_confirm(size, trial, scores, rules, levels[None], flops)
+    whole = judge_on_confirm(size, trial, scores, rules, level, flops, batches)
     shown = each[worst]
     return replace(
         whole,
@@ -249,25 +286,23 @@ def recipe_event(
     units: Sequence[Hashable] | None = None,
     places: Mapping[str, Sequence[int]] | None = None,
     look: int = 1,
+    added: Sequence[int] = (),
 ) -> ConfirmTested:
     """Test as `confirm_event` does, over the seeds of `Confirm.seeds` in their order.
 
-    Of several domains, `places` are those of the items of each: see `judge_on_domains`.
+    Of several domains, `places` are those of the items of each: see `judge_on_domains`. `added`
+    counts the items of each look; unless given, they are those of earlier tests.
     """
-    alpha, before = policy.share(size), policy.earlier_tests(size)
+    before = policy.earlier_tests(size)
     trial = next(verdict.best_trial for verdict in policy.verdicts() if verdict.size == size)
     scores = Scores(students_right, teacher_right, units)
-    levels = {label: _level(alpha, before, label, look) for label in (None, *(places or ()))}
-    asked, flops = (size, trial, scores, policy.rules), flops or {}
+    level = Level(policy.share(size), tuple(test.alpha or 0.0 for test in before), look)
+    ends = [sum(added[: test.look]) if added else test.items for test in before]
+    ends.append(len(teacher_right))
+    batches = [range(start, end) for start, end in pairwise([0, *ends])] if before else []
+    asked, flops = (size, trial, scores, policy.rules, level), flops or {}
     if places:
-        event = judge_on_domains(*asked, levels, flops, places)
+        event = judge_on_domains(*asked, flops, places, batches)
     else:
-        event = judge_on_confirm(*asked, levels[None], flops)
+        event = judge_on_confirm(*asked, flops, batches)
     return replace(event, exploratory=policy.exploratory)
-
-
-def _level(alpha: float, before: Sequence[ConfirmTested], label: str | None, look: int) -> Level:
-    """Return the level of a test, given those before it, on all items or on a domain's."""
-    items = [test.items if label is None else test.domains[label]["items"] for test in before]
-    spent = [test.alpha or 0.0 for test in before]
-    return Level(alpha, tuple(map(Look, items, spent)), look)

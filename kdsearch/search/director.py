@@ -350,6 +350,7 @@ class Director:
             units=self._units_of(teacher.ids),
             places=places_by_domain(teacher.ids) if self.several else None,
             look=job.look,
+            added=teacher.added,
         )
 
     def _finished(self, job: Train, result: Mapping[str, Any]) -> Event:

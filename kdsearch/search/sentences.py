@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from kdsearch.search.rules import Outcome, Verdict
 from kdsearch.search.scaling import Seen, size_needed
-from kdsearch.stats.power import items_to_decide, variance_of
-from kdsearch.stats.sequential import Look, nominal_level
+from kdsearch.stats.distributions import normal_quantile
+from kdsearch.stats.power import POWER, variance_of
+from kdsearch.stats.sequential import nominal_level
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from kdsearch.search.state import SizeState
 
 
-LEVEL_ROUNDS = 4
-"""Until the items to add and the level that they are tested at fit each other."""
+NO_DISTANCE = 1e-12
+"""From the bar: no number of items decides then."""
 
 
 def dev_reason(size: str, state: SizeState, then: str) -> str:
@@ -116,7 +118,7 @@ def more_items(test: ConfirmTested, rules: Rules) -> int | None:
 
     Decided at the level that the next look has, were the difference that was observed true. None
     where nothing is left of alpha for it, and of several seeds, whose spread items do not lessen.
-    Of several domains, what the one that is shown needs.
+    Of several domains, what the one that is shown needs. After a third look the answer is rough.
     """
     undecided = test.verdict == Verdict.UNDECIDED and test.seeds == 1
     shown = test.domains[test.worst] if test.worst else test.__dict__
@@ -124,15 +126,13 @@ def more_items(test: ConfirmTested, rules: Rules) -> int | None:
     if not undecided or test.alpha is None or level is None or not rules.reserve:
         return None
     variance = variance_of(test.lower_bound, test.upper_bound, known, level)
-    level = share = test.alpha * rules.reserve
-    items = known
-    for _ in range(LEVEL_ROUNDS):
-        wanted = items_to_decide(test.difference - rules.bar, variance, level)
-        if wanted is None:
-            return None
-        items = max(wanted, known + 1)
-        level = nominal_level((Look(known, test.alpha), Look(items, share)))
-    return items - known
+    distance = test.difference - rules.bar
+    if abs(distance) < NO_DISTANCE or variance <= 0.0:
+        return None
+    critical = normal_quantile(1.0 - nominal_level((test.alpha, test.alpha * rules.reserve)))
+    shown_now = abs(distance) * math.sqrt(known / variance)
+    wanted = critical * math.sqrt(2.0) - shown_now + normal_quantile(POWER)
+    return max(1, math.ceil(max(0.0, wanted) ** 2 * variance / distance**2))
 
 
 def answer(

@@ -150,7 +150,7 @@ def score_statistic(values: Sequence[float], counts: Sequence[int], mean: float)
             if count
         )
 
-    tilt = _crossing(slope, low, high)
+    tilt = crossing(slope, low, high)
     squares, mass = 0.0, 0.0
     for count, offset in zip(counts, offsets, strict=True):
         if count:
@@ -212,13 +212,13 @@ def _invert(
     return PairedTest(
         statistic=statistic,
         p_value=normal_tail(statistic),
-        lower_bound=_crossing(lambda difference: score(difference) - quantile, *limits),
-        upper_bound=_crossing(lambda difference: score(difference) + quantile, *limits),
+        lower_bound=crossing(lambda difference: score(difference) - quantile, *limits),
+        upper_bound=crossing(lambda difference: score(difference) + quantile, *limits),
         passes=statistic > quantile,
     )
 
 
-def _crossing(falling: Callable[[float], float], low: float, high: float) -> float:
+def crossing(falling: Callable[[float], float], low: float, high: float) -> float:
     """Return where a falling function crosses zero, or the limit that it does not reach."""
     for _ in range(BISECTIONS):
         middle = (low + high) / 2.0

@@ -36,28 +36,6 @@ def items_for_margin(margin: float, disagreement: float, alpha: float, power: fl
     return math.ceil((_quantiles(alpha, power) / margin) ** 2 * disagreement)
 
 
-def items_to_decide(
-    distance: float, variance: float, alpha: float, power: float = POWER
-) -> int | None:
-    """Return the items that would decide, were what was observed true.
-
-    A difference above the bar is to be confirmed, one below it refused.
-
-    Args:
-        distance: Of the difference from the bar.
-        variance: Of the difference of one item.
-        alpha: The chance of a false match.
-        power: The chance to decide.
-
-    Returns:
-        Items in all, not only the additional ones; None when the difference is exactly at the
-        bar, where no number decides.
-    """
-    if abs(distance) < 1e-12:
-        return None
-    return math.ceil((_quantiles(alpha, power) / distance) ** 2 * variance)
-
-
 def variance_of(lower_bound: float, upper_bound: float, items: int, alpha: float) -> float:
     """Return the variance of one item's difference that bounds at `1 - alpha` amount to."""
     error = (upper_bound - lower_bound) / (2.0 * normal_quantile(1.0 - alpha))

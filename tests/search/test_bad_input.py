@@ -13,8 +13,8 @@ from kdsearch.events import (
 from kdsearch.search.confirm import confirm_event
 from kdsearch.search.policy import Policy
 from kdsearch.search.rules import FINISHED, SizeCost, Train
-from kdsearch.stats.power import items_to_decide
-from kdsearch.stats.sequential import Look, nominal_level
+from kdsearch.stats.distributions import normal_quantile
+from kdsearch.stats.sequential import nominal_level
 from tests.search.scripted import EVEN, LEVEL, RISING, RULES, SIZES, Script, drive, ending, ladder
 
 
@@ -125,10 +125,11 @@ def test_a_confirm_too_small_for_the_margin_says_how_many_would_do() -> None:
     more = policy.more_items
     assert more is not None
     assert f"about {more:,} more confirm items would decide" in policy.sentence()
-    decided = policy.tests[0].items + more  # at 80 % power, at the level of a second look
-    level = nominal_level((Look(400, 0.045), Look(decided, 0.0045)))
-    wanted = items_to_decide(0.005, 46 / 400 - 0.015**2, level)
-    assert decided == pytest.approx(wanted, rel=0.1)
+    critical = normal_quantile(1.0 - nominal_level((0.045, 0.0045)))
+    variance, distance = 46 / 400 - 0.015**2, 0.005
+    shown = distance * (400 / variance) ** 0.5
+    needed = (critical * 2**0.5 - shown + normal_quantile(0.8)) ** 2 * variance / distance**2
+    assert more == pytest.approx(needed, rel=0.1)
 
 
 def test_rules_that_make_no_sense_are_refused() -> None:

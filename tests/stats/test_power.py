@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from kdsearch.stats.paired import tango_test
 from kdsearch.stats.power import (
     items_for_margin,
-    items_to_decide,
     power_of,
     smallest_supported_margin,
     variance_of,
@@ -34,14 +33,6 @@ def test_items_for_one_point(alpha: float, items: int) -> None:
 def test_items_and_margin_are_inverse(items: int, disagreement: float) -> None:
     margin = smallest_supported_margin(items, disagreement, 0.05)
     assert abs(items_for_margin(margin, disagreement, 0.05) - items) <= 1
-
-
-def test_items_to_decide_grow_towards_the_bar_and_end_at_it() -> None:
-    above, near = items_to_decide(0.05, 0.16, 0.05), items_to_decide(0.01, 0.16, 0.05)
-    assert above is not None
-    assert near == pytest.approx(25 * above, rel=0.01)
-    assert items_to_decide(-0.01, 0.16, 0.05) == near
-    assert items_to_decide(0.0, 0.16, 0.05) is None
 
 
 @pytest.mark.parametrize(("student_only", "teacher_only"), [(40, 40), (60, 140), (0, 50)])
