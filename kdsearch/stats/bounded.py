@@ -65,11 +65,7 @@ def bounded_mean_test(
     """
     import numpy as np
 
-    if not len(values):
-        raise ValueError("needs at least one value")
-    found, counts = np.unique(np.asarray(values, dtype=float), return_counts=True)
-    if found[0] < limits.low - 1e-9 or found[-1] > limits.high + 1e-9:
-        raise ValueError(f"values from {found[0]} to {found[-1]} lie beyond {tuple(limits)}")
+    found, counts = _distinct(values, limits)
     p_value, alpha = _p_value(found, counts, limits.low, null), 1.0 - confidence
 
     def too_high(mean: float) -> bool:
@@ -88,6 +84,27 @@ def bounded_mean_test(
         upper_bound=upper,
         passes=p_value < alpha,
     )
+
+
+def bounded_p_value(values: Sequence[float], limits: Limits, null: float) -> float:
+    """Return the p-value of `bounded_mean_test`, without its bounds, which cost 60 times as much.
+
+    Raises:
+        ValueError: If there is no value, or one lies beyond the limits.
+    """
+    return _p_value(*_distinct(values, limits), limits.low, null)
+
+
+def _distinct(values: Sequence[float], limits: Limits) -> tuple[Any, Any]:
+    """Return the distinct values in ascending order, and how often each occurs."""
+    import numpy as np
+
+    if not len(values):
+        raise ValueError("needs at least one value")
+    found, counts = np.unique(np.asarray(values, dtype=float), return_counts=True)
+    if found[0] < limits.low - 1e-9 or found[-1] > limits.high + 1e-9:
+        raise ValueError(f"values from {found[0]} to {found[-1]} lie beyond {tuple(limits)}")
+    return found, counts
 
 
 def _first(true: Any, low: float, high: float) -> float:
