@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack, contextmanager
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 from unittest.mock import patch
 
@@ -19,8 +20,8 @@ from kdsearch.search.route import Route
 from kdsearch.stats import seeds
 from kdsearch.stats.bounded import Limits, bounded_p_value
 from kdsearch.stats.distributions import normal_quantile, t_quantile
-from kdsearch.stats.exact import tango_critical_value
-from kdsearch.stats.paired import PairedTest, score_statistic, tango_statistic
+from kdsearch.stats.exact import ExactSize
+from kdsearch.stats.paired import NOTHING, PairedTest, score_statistic, tango_statistic
 from kdsearch.stats.samples import spread_of
 
 if TYPE_CHECKING:
@@ -55,14 +56,17 @@ def quick_tango(
 ) -> PairedTest:
     """Decide as `exact_tango_test` does."""
     statistic = tango_statistic(student_only, teacher_only, items, -margin)
-    critical = normal_quantile(confidence)
-    if (
-        abs(statistic) > critical
-    ):  # elsewhere the exact one, which is never smaller, costs for nothing
-        alpha = round(1.0 - confidence, 12)
-        exact = tango_critical_value(student_only + teacher_only, items, margin, alpha)
-        critical = max(critical, exact)
-    return _decision(statistic > critical, statistic < -critical, -statistic)
+    alpha, reach = round(1.0 - confidence, 12), abs(statistic)
+    extreme = reach > normal_quantile(confidence) and _exact(
+        student_only + teacher_only, items, margin, reach, alpha
+    )
+    return _decision(extreme and statistic > 0.0, extreme and statistic < 0.0, -statistic)
+
+
+@lru_cache(maxsize=100_000)
+def _exact(discordant: int, items: int, margin: float, reach: float, alpha: float) -> bool:
+    """Return whether a statistic is beyond the exact critical value, without seeking that."""
+    return ExactSize(discordant, items, margin).at(reach - NOTHING) <= alpha
 
 
 def quick_retain(
