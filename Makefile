@@ -34,6 +34,7 @@ test: .venv/installed-dev
 
 slow: .venv/installed-dev
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
+	$(BIN)/python -m benchmarks.level
 	$(BIN)/python -m benchmarks.simulate_search
 
 format: .venv/installed-dev

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from benchmarks.quick_tests import NOW, installed
 from benchmarks.rivals import full_grid, mixed_halving, penalised_score
 from benchmarks.worlds import REPORTS, TEACHER, Counts, Found, Setting, Trial, World
 from kdsearch.events import TrialFinished, TrialProgress, TrialStopped
@@ -28,7 +29,7 @@ from kdsearch.search.journal import read
 from kdsearch.search.policy import Policy
 from kdsearch.search.replay import policy_of
 from kdsearch.search.rules import Confirm, Rules, SizeCost, Train
-from kdsearch.spec.models import Strategy
+from kdsearch.spec.models import Match, Strategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,6 +39,9 @@ STEPS = 100
 
 SLOPES = (0.01, 0.03, 0.06)
 """Points that a size gains until the plateau."""
+
+RESERVE: float = Match.model_fields["reserve"].default
+"""Of alpha, for items added later, unless a spec says otherwise."""
 
 WORST = Setting(slope=None, deficit=0.0, seed_noise=0.0)
 """Every size exactly at the margin: each match is false."""
@@ -64,6 +68,7 @@ def policy_for(world: World, **changes: Any) -> Policy:
         dev_items=setting.dev,
         confirm_items=setting.confirm,
         configurations=setting.configurations,
+        reserve=RESERVE,
     )
     sizes = [SizeCost(str(place), setting.growth**place) for place in range(setting.sizes)]
     return Policy(sizes, replace(rules, **changes))
@@ -75,10 +80,10 @@ def play(policy: Policy, world: World, ledger: Ledger) -> None:
         if isinstance(job, Confirm):
             _confirm(policy, world, job)
         else:
-            _train(policy, world, job, ledger)
+            train(policy, world, job, ledger)
 
 
-def _train(policy: Policy, world: World, job: Train, ledger: Ledger) -> None:
+def train(policy: Policy, world: World, job: Train, ledger: Ledger) -> None:
     """Let a trial report until it ends or is stopped."""
     trial = None if job.index is None else _trial(world, job.size, job.trial)
     reports = trial.reports if trial is not None and policy.rules.futility else ()
@@ -198,9 +203,10 @@ class Figures(NamedTuple):
 def run_worlds(setting: Setting, seeds: Sequence[int], methods: Sequence[str]) -> list[Any]:
     """Run methods on worlds; for each world its smallest matching size and what was found."""
     rows = []
-    for seed in seeds:
-        world = World(setting, seed)
-        rows.append((world.smallest, [METHODS[method](world) for method in methods]))
+    with installed(NOW):
+        for seed in seeds:
+            world = World(setting, seed)
+            rows.append((world.smallest, [METHODS[method](world) for method in methods]))
     return rows
 
 

@@ -18,9 +18,6 @@ Array = npt.NDArray[Any]
 TEACHER = 0.9
 """The teacher's score; only differences from it matter."""
 
-SMALLEST_DISAGREEMENT = 0.08
-"""Share of items on which a student equal to its teacher differs from it."""
-
 RISE, RATE = 0.3, 5.0
 """A student starts this far below its end and approaches it at this rate a training."""
 
@@ -48,6 +45,8 @@ class Setting:
     dev: int = 2000
     confirm: int = 4000
     margin: float = 0.02
+    disagreement: float = 0.08
+    """Share of items on which a student equal to its teacher differs from it."""
     slope: float | None = 0.03
     """Points lost a size below the plateau; None for every size exactly at the margin."""
     deficit: float = 0.008
@@ -96,9 +95,10 @@ class World:
         loss = np.abs(generator.normal(0.0, 1.0, shape)) * setting.deficit
         noise = generator.normal(0.0, 1.0, shape) * setting.seed_noise
         differences = np.minimum(np.array(self.truth)[:, None] - loss + noise, 1.0 - TEACHER)
-        dev = _counts(generator, differences, setting.dev)
-        confirm = _counts(generator, differences, setting.confirm)
-        reports = _reports(generator, differences, dev, setting.dev)
+        least = setting.disagreement
+        dev = _counts(generator, differences, least, setting.dev)
+        confirm = _counts(generator, differences, least, setting.confirm)
+        reports = _reports(generator, differences, least, dev, setting.dev)
         self.trials = [
             [
                 Trial(
@@ -125,6 +125,11 @@ class World:
         trials = self.setting.configurations + 1
         return trials * sum(self.setting.growth**size for size in range(self.setting.sizes))
 
+    def more(self, size: int, index: int, items: int) -> Counts:
+        """Draw a trial's answers to items that are added to confirm."""
+        setting, difference = self.setting, np.array(self.trials[size][index].difference)
+        return Counts(*_counts(self.generator, difference, setting.disagreement, items).tolist())
+
     def matches(self, size: int, index: int) -> bool:
         """Whether a trial's checkpoint truly matches."""
         return self.trials[size][index].difference > -self.setting.margin + 1e-12
@@ -141,25 +146,27 @@ def _ladder(setting: Setting, generator: np.random.Generator) -> list[float]:
     ]
 
 
-def disagreement(differences: Array) -> Array:
+def disagreement(differences: Array, least: float) -> Array:
     """Return the share of discordant items of students that differ so much."""
-    share: Array = np.maximum(SMALLEST_DISAGREEMENT, np.abs(differences) + 0.01)
+    share: Array = np.maximum(least, np.abs(differences) + 0.01)
     return share
 
 
-def _counts(generator: np.random.Generator, differences: Array, items: int) -> Array:
+def _counts(generator: np.random.Generator, differences: Array, least: float, items: int) -> Array:
     """Draw discordant items: (sizes, configurations, 2)."""
-    share = disagreement(differences)
+    share = disagreement(differences, least)
     discordant = generator.binomial(items, share)
     student_only = generator.binomial(discordant, 0.5 * (1.0 + differences / share))
     return np.stack([student_only, discordant - student_only], axis=-1)
 
 
-def _reports(generator: np.random.Generator, differences: Array, dev: Array, items: int) -> Array:
+def _reports(
+    generator: np.random.Generator, differences: Array, least: float, dev: Array, items: int
+) -> Array:
     """Draw what trials report on their way: (sizes, configurations, reports, 2)."""
     times = np.array(REPORTS)
     true = differences[..., None] - RISE * np.exp(-RATE * times)
-    share = disagreement(true)
+    share = disagreement(true, least)
     error = (dev[..., 0] - dev[..., 1]) / items - differences
     own = generator.normal(0.0, 1.0, true.shape) * np.sqrt(share / items)
     seen = true + math.sqrt(SHARED) * error[..., None] + math.sqrt(1.0 - SHARED) * own

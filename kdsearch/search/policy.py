@@ -335,7 +335,7 @@ class Policy:
 
     def _recipe(self, position: int) -> Recipe | None:
         """Return the seeds that confirm tests of a size; None where it tests one checkpoint."""
-        index = self._states[position].winner
+        index = self._states[position].best()
         return self._replicas.recipe(self.sizes[position].name, index)
 
     def _known_test(self, position: int) -> ConfirmTested | None:

@@ -52,6 +52,14 @@ def test_a_recipe_is_tested_over_fresh_seeds_alone() -> None:
     assert resumed.sentence() == policy.sentence()
 
 
+def test_a_recipe_that_did_not_pass_on_dev_is_tested_over_fresh_seeds_too() -> None:
+    policy, log = recipe_search({(f"A-c{at}-s0", None): -0.025 for at in range(3)}, 0.0)
+    assert policy.verdicts()[0].decided_on == "confirm"
+    assert policy.tests[0].seeds == 3
+    trained = [event.trial for event in log if isinstance(event, TrialFinished)]
+    assert [trial for trial in trained if trial and trial.endswith(("s1", "s2", "s3"))]
+
+
 def test_a_killed_recipe_trains_only_the_seeds_that_it_lacks() -> None:
     _, log = recipe_search({}, 0.0)
     killed = next(place for place, event in enumerate(log) if event.trial == "A-c0-s1")
