@@ -123,7 +123,8 @@ def quick_noise(differences: Sequence[Sequence[float]]) -> float:
 
 def quick_unit_means(values: Sequence[float], units: Sequence[int]) -> list[float]:
     """Average as `unit_means` does, where units are numbered in their order."""
-    sums: list[float] = (np.bincount(units, weights=values) / np.bincount(units)).tolist()
+    places = np.asarray(units) - units[0]
+    sums: list[float] = (np.bincount(places, weights=values) / np.bincount(places)).tolist()
     return sums
 
 
