@@ -21,13 +21,14 @@ from kdsearch.plan import Plan, make_plan
 from kdsearch.plan.records import measures_of, source_fingerprints
 from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.plugin.prompt_leak import check_prompts_blind
+from kdsearch.search.agreement import plan_changes
 from kdsearch.search.director import Director, Sink
 from kdsearch.search.guesses import guesses_of
 from kdsearch.search.journal import Journal, read
 from kdsearch.search.ledger import ConfirmLedger, item_keys
 from kdsearch.search.openings import RunOpenings
 from kdsearch.search.policy import Policy
-from kdsearch.search.summary import summarise
+from kdsearch.search.summary import SUMMARY, summarise
 from kdsearch.search.tpe import STARTUP, Tried, suggest
 from kdsearch.spec.loading import write_spec
 from kdsearch.spec.parts import resolve_parts
@@ -226,6 +227,16 @@ class PreparedSearch:
         rules = self.plan.rules(force=manifest["force"])
         return Policy(self.plan.size_costs, rules, self.fingerprints["confirm"], opening_alpha)
 
+    def check_journal(self, manifest: Mapping[str, Any]) -> None:
+        """Refuse a journal whose decisions do not follow from its results.
+
+        Raises:
+            RunError: If one does not.
+        """
+        records = read(self.folder / "journal.jsonl")
+        changed = plan_changes(records, self.plan.to_json())
+        self.policy(manifest).restore(records, changed=changed)
+
     def misfits(self, manifest: Mapping[str, Any]) -> list[str]:
         """Say what a run made that this search would make otherwise."""
         sizes = [asdict(size) for size in self.plan.sizes]
@@ -281,7 +292,7 @@ class PreparedSearch:
         for unfinished in (*trials.glob("*/training"), *trials.glob("*/stages/*/training")):
             shutil.rmtree(unfinished)
         text = json.dumps(summary, indent=1, allow_nan=False)
-        (self.folder / "summary.json").write_text(text + "\n", encoding="utf8")
+        write_whole(self.folder / SUMMARY, text + "\n")
         openings.settle()
         return summary
 
@@ -320,9 +331,7 @@ class PreparedSearch:
         if self.units:  # so that verdicts can be recomputed from the folder alone
             files["units.json"] = json.dumps(self.units, indent=1)
         for name, text in files.items():
-            draft = self.folder / f"{name}.new"
-            draft.write_text(text, encoding="utf8")
-            draft.replace(self.folder / name)
+            write_whole(self.folder / name, text)
 
     def _configuration(
         self, size: str, index: int | None, tried: Sequence[Tried]
@@ -351,6 +360,13 @@ class PreparedSearch:
                 trial = self.folder / "trials" / size["best_trial"] / "student"
                 kept = self.folder / "students" / size["size"]
                 export_student(trial, kept, size, summary, self.spec, teacher)
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(text, encoding="utf8")
+    draft.replace(path)
 
 
 def _looks(run: Path) -> int:
