@@ -141,22 +141,18 @@ def _finished(run_directory: Path) -> dict[str, Any] | None:
     return summary
 
 
-def begun_search(
-    run_directory: Path, manifest: dict[str, Any], look: int | None = None
-) -> PreparedSearch:
+def begun_search(run_directory: Path, manifest: dict[str, Any]) -> PreparedSearch:
     """Return the search that a run directory holds, as it began.
 
     Args:
         run_directory: Holds it.
         manifest: What it recorded when it began.
-        look: Read the items that looks at confirm added up to this one; unless given, those that
-            the journal opened.
 
     Raises:
         RunError: If its spec has changed since.
     """
     host, spec = _begun(run_directory, manifest)
-    return PreparedSearch(spec, host, run_directory, manifest, look)
+    return PreparedSearch(spec, host, run_directory, manifest)
 
 
 def _begun(run_directory: Path, manifest: dict[str, Any]) -> tuple[Host, SearchSpec]:
