@@ -25,6 +25,7 @@ from kdsearch.events import (
     TrialStarted,
     TrialStopped,
 )
+from kdsearch.inputs.tally import repeat_warnings
 from kdsearch.search.audits import (
     audit_figures,
     audit_warnings,
@@ -374,6 +375,7 @@ def _warnings(facts: _Facts) -> list[str]:
         *_margin_warnings(facts),
         *_reuse_warnings(facts),
         *_cut_warnings(facts),
+        *repeat_warnings(facts.plan.get("data") or {}, facts.plan.get("items") or {}),
         *audit_warnings(facts.audits),
         *(not_looked_for(facts.audits, chosen["size"], facts.plan) if chosen else ()),
     ]
