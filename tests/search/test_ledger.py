@@ -11,6 +11,7 @@ from kdsearch.plugin import Example
 from kdsearch.search.ledger import ConfirmLedger, default_path, item_keys, reuse_warning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ITEMS = [Example(str(place), f"What is {place} plus {place}?", "x") for place in range(1000)]
@@ -132,7 +133,7 @@ def test_a_lock_that_stays_is_named(ledger: ConfirmLedger, monkeypatch: pytest.M
 @pytest.mark.parametrize("call", ["earlier", "open", "settle"])
 def test_what_the_disk_refuses_is_told(ledger: ConfirmLedger, call: str) -> None:
     ledger.path.mkdir(parents=True)
-    ask = {
+    ask: dict[str, Callable[[], object]] = {
         "earlier": lambda: ledger.earlier(keys(0, 9)),
         "open": lambda: spend(ledger, "a"),
         "settle": lambda: ledger.settle("a", "/runs/a", 0.0),

@@ -62,12 +62,10 @@ def test_a_killed_run_spends_once_and_a_copy_with_other_results_again(run: RunOp
 
 
 def a_test(trial: str, verdict: str, alpha: float, *, exploratory: bool = False) -> ConfirmTested:
-    counts = {"student_only": 1, "teacher_only": 1, "items": 100}
-    means = {"student_score": 0.9, "teacher_score": 0.9, "difference": 0.0, "p_value": 0.1}
-    bounds = {"lower_bound": -0.1, "upper_bound": 0.1}
     return ConfirmTested(
-        **{**counts, **means, **bounds, "flops": {}, "size": "s", "trial": trial},
-        verdict=verdict, alpha=alpha, exploratory=exploratory,
+        size="s", trial=trial, verdict=verdict, alpha=alpha, exploratory=exploratory,
+        student_only=1, teacher_only=1, items=100, student_score=0.9, teacher_score=0.9,
+        difference=0.0, lower_bound=-0.1, upper_bound=0.1, p_value=0.1,
     )  # fmt: skip
 
 
