@@ -110,6 +110,12 @@ class Predictions:
         """Whether every example has an answer."""
         return all(example.id in self._placed for example in examples)
 
+    def fingerprint(self, examples: Iterable[Example]) -> str:
+        """Return a hash of the answers to some examples, whatever their order."""
+        known = (self._placed.get(example.id) for example in examples)
+        lines = sorted(each.line.model_dump_json() for each in known if each is not None)
+        return hashlib.sha256("\n".join(lines).encode(errors="backslashreplace")).hexdigest()
+
     def check(self, splits: Mapping[str, Sequence[Example]], scored: Iterable[str] = ()) -> None:
         """Refuse a file that does not serve; no answer is compared with the right one.
 
@@ -239,7 +245,7 @@ def check_taught(
 
 
 def predictions_fingerprint(path: Path) -> str:
-    """Return a hash of a file of answers."""
+    """Return a hash of a file of answers, whole: what runs of earlier versions recorded."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

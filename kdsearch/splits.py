@@ -123,13 +123,14 @@ class Loaded(NamedTuple):
 
 
 def _together(whole: Loaded, splits: Splits, seed: int) -> Divided:
-    """Divide several domains, and train on no question that another one is judged by."""
+    """Divide several domains, and train on no question that another is or may be judged by."""
     each = {member.domain: member.divide(splits, seed) for member in whole.members}
     found: dict[str, list[Example]] = {
         name: [labelled(e, label) for label, one in each.items() for e in getattr(one.splits, name)]
         for name in Assigned._fields
     }
-    held = [*found["dev"], *found["confirm"]]
+    reserve = [labelled(e, label) for label, one in each.items() for e in one.reserve]
+    held = [*found["dev"], *found["confirm"], *reserve]
     asked = {question_key(example) for example in held} - {None}
     train = [example for example in found["train"] if question_key(example) not in asked]
     near = whole.near(train, held, splits)
@@ -146,7 +147,6 @@ def _together(whole: Loaded, splits: Splits, seed: int) -> Divided:
     )
     found["train"] = [example for example in train if example.id not in near]
     assigned = Assigned(**{name: tuple(examples) for name, examples in found.items()})
-    reserve = (labelled(e, label) for label, one in each.items() for e in one.reserve)
     return Divided(assigned, tally, tuple(reserve))
 
 
@@ -263,7 +263,9 @@ class _Assigner:
         self.units = units_in_order(self.copies.kept, seed)
         self.where = where
         drops = rule.drops(splits.near_duplicates)
-        self.finder = NearDuplicates(self.copies.kept, rule) if drops else None
+        natural = not rule.generated
+        finder = NearDuplicates(self.copies.kept, rule) if drops or natural else None
+        self.finder, self.natural = finder if drops else None, finder if natural else None
         self.near: list[NearDuplicate] = []
         self.reserve: Sequence[Unit] = ()
         self.dropped = 0
@@ -274,6 +276,10 @@ class _Assigner:
         unused = self.loaded - left_out - sum(map(len, splits))
         tally = Tally(self.loaded, deduplicated, leaked, unused, near_duplicates=self.dropped)
         tally = tally._replace(near_examples=tuple(self.near[:SHOWN]))
+        if self.natural is not None:
+            dev, confirm = ([e.id for e in split] for split in (splits.dev, splits.confirm))
+            repeats = self.natural.repeated(dev), self.natural.repeated(confirm)
+            tally = tally._replace(dev_repeats=repeats[0], confirm_repeats=repeats[1])
         reserve = (example for unit in self.reserve for example in unit.examples)
         return Divided(splits, tally, tuple(reserve))
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks.audit import audit
+from kdsearch.cli.results import read_run
 from kdsearch.distill import fitting, jobs
 from kdsearch.distill.evaluate import read_answers
 from kdsearch.distill.module import DistillationModel
@@ -18,6 +19,7 @@ from kdsearch.errors import RunError
 from kdsearch.events import ConfirmOpened, ConfirmTested, TrialFinished, TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.run import resume, run
+from kdsearch.run.prepared_search import PreparedSearch
 from kdsearch.search.journal import read
 from kdsearch.search.ledger import ConfirmLedger
 from kdsearch.spec.loading import load_spec
@@ -156,6 +158,38 @@ def test_a_run_grows_and_says_what_is_exploratory(
     assert "tiny matched in an exploratory test" in summary["sentence"]
     assert resume(folder, run_locally) == summary
     assert audit(folder) == ([], 2)
+
+
+@pytest.mark.parametrize("cut", ["", '{"outcome": "ma', "null"])
+def test_a_summary_that_was_cut_is_made_anew(
+    search: Callable[..., dict[str, Any]], tmp_path: Path, cut: str
+) -> None:
+    summary = search(tmp_path / "run")
+    (tmp_path / "run" / "summary.json").write_text(cut)
+    assert read_run(tmp_path / "run").summary == summary
+    assert resume(tmp_path / "run", run_locally) == summary
+    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == summary
+
+
+def test_an_extension_that_fails_before_its_first_event_loses_nothing(
+    search: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object, **options: object) -> None:
+        raise RunError("refused")
+
+    folder = tmp_path / "run"
+    summary = search(folder)
+    for name in ("check_data", "check_metric", "check_journal"):
+        with monkeypatch.context() as patched:
+            patched.setattr(PreparedSearch, name, refuse)
+            with pytest.raises(RunError, match="refused"):
+                search(folder, TINY, allow_exploratory=True)
+        assert (folder / "summary.json").exists()
+    with monkeypatch.context() as patched:
+        patched.setattr(ConfirmLedger, "check_writable", refuse)
+        with pytest.raises(RunError, match="refused"):
+            search(folder, TINY, allow_exploratory=True)
+    assert resume(folder, run_locally) == summary
 
 
 def test_a_term_is_ablated_after_the_search_and_after_a_kill(

@@ -370,3 +370,19 @@ def test_train_drops_what_nearly_repeats_the_reserve() -> None:
 def test_a_reserve_comes_from_where_confirm_does() -> None:
     with pytest.raises(ValueError, match="reserve is drawn as confirm is"):
         Splits(confirm="official:test", reserve=10)
+
+
+def test_no_domain_trains_on_what_another_keeps_for_later() -> None:
+    one, other = (
+        Loaded(
+            name,
+            tuple(Example(f"{name}{n}", f"question {n} of a kind", "yes") for n in range(60)),
+            None,
+        )
+        for name in ("one", "other")
+    )
+    asked = Splits(dev=10, confirm=10, reserve=20)
+    divided = Loaded("both", (), None, (one, other)).divide(asked, 0)
+    kept = {example.question for example in divided.reserve}
+    assert len(divided.reserve) == 40
+    assert not kept & {example.question for example in divided.splits.train}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,21 +69,15 @@ class Run(NamedTuple):
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run's journal and its summary, made anew while it is not finished."""
+    """Read a run's journal and its summary, made anew while it is not finished or was cut."""
     from kdsearch.search.journal import read
-    from kdsearch.search.summary import summarise
+    from kdsearch.search.summary import read_summary, summarise
 
-    journal, stored = folder / "journal.jsonl", folder / "summary.json"
+    journal = folder / "journal.jsonl"
     if not journal.is_file():
         raise RunError("no run directory: it holds no journal.jsonl", where=str(folder))
     records = read(journal)
-    if not stored.is_file():
-        return Run(folder, records, summarise(records))
-    try:
-        summary = json.loads(stored.read_text(encoding="utf8"))
-    except ValueError as error:
-        raise RunError(f"not valid JSON: {error}", where=str(stored)) from error
-    return Run(folder, records, summary)
+    return Run(folder, records, read_summary(folder) or summarise(records))
 
 
 def _errors(run: Run, group: str | None) -> Errors:

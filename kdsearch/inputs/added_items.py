@@ -26,6 +26,10 @@ FOLDER = "added"
 """Of a run directory, with a file for each later look."""
 
 
+SEVERAL = ("aliases", "choices")
+"""What JSON holds as lists."""
+
+
 def split_name(look: int) -> str:
     """Return what the items of a look are called: `confirm`, then `confirm-2` and so on."""
     return "confirm" if look == 1 else f"confirm-{look}"
@@ -40,6 +44,7 @@ def new_items(
     look: int,
     domain: str,
     rule: DuplicateRule | None = None,
+    key: str = "domain.options.path",
 ) -> list[Example]:
     """Draw items that ask nothing that is held; those of one unit come together and count once.
 
@@ -52,6 +57,7 @@ def new_items(
             alike.
         domain: Its name, for errors.
         rule: How near-duplicates are told; None where they are kept.
+        key: Where the spec names the data, for errors.
 
     Raises:
         DataError: If there are too few, or an example is malformed.
@@ -60,11 +66,11 @@ def new_items(
     ids = {example.id for example in held}
     fresh: list[Example] = []
     for example in checked(loaded, domain):
-        key = question_key(example)
-        seen = example.id in ids if key is None else key in asked
+        question = question_key(example)
+        seen = example.id in ids if question is None else question in asked
         if not seen and not (example.unit is not None and unit_name(example) in units):
             fresh.append(example)
-        asked |= set() if key is None else {key}
+        asked |= set() if question is None else {question}
     near = near_copies(fresh, held, rule) if rule is not None else set()
     drawn: list[Example] = []
     left = [
@@ -78,8 +84,8 @@ def new_items(
             f"{wanted:,} new confirm {word} are asked for, and there are {len(left):,} that the "
             "run has not used",
             where=f"domain '{domain}'",
-            fix="ask for fewer, or name more data, such as --set domain.options.path=FILE; a run "
-            "keeps items apart by splits.reserve",
+            fix=f"ask for fewer, or name more data, such as --set {key}=FILE; a run keeps items "
+            "apart by splits.reserve",
         )
     return [
         replace(example, id=_renamed(example.id, look)) if example.id in ids else example
@@ -93,10 +99,15 @@ def _renamed(name: str, look: int) -> str:
     return f"{label}{colon}look{look}-{rest}"
 
 
+def added_path(run: Path, split: str) -> Path:
+    """Return where the items of a look are kept."""
+    return run / FOLDER / f"{split}.jsonl"
+
+
 def write_added(run: Path, split: str, examples: Sequence[Example]) -> None:
     """Write the items of a look whole, one JSON object a line."""
     lines = [json.dumps(asdict(example), ensure_ascii=True) for example in examples]
-    path = run / FOLDER / f"{split}.jsonl"
+    path = added_path(run, split)
     path.parent.mkdir(exist_ok=True)
     draft = path.with_suffix(".new")
     draft.write_text("\n".join(lines) + "\n", encoding="utf8")
@@ -104,10 +115,24 @@ def write_added(run: Path, split: str, examples: Sequence[Example]) -> None:
 
 
 def read_added(run: Path, split: str) -> tuple[Example, ...]:
-    """Read what `write_added` wrote."""
-    text = (run / FOLDER / f"{split}.jsonl").read_text(encoding="utf8")
-    found = (json.loads(line) for line in text.splitlines())
-    names = ("aliases", "choices")
-    return tuple(
-        Example(**{**line, **{name: tuple(line[name]) for name in names}}) for line in found
-    )
+    """Read what `write_added` wrote.
+
+    Raises:
+        DataError: If the file is missing or cut, or a line was changed to what is no item.
+    """
+    path = added_path(run, split)
+    fix = "restore the file: the run has opened confirm with these items"
+    try:
+        lines = path.read_text(encoding="utf8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise DataError(f"cannot be read: {reason}", where=str(path), fix=fix) from error
+    found = []
+    for number, text in enumerate(lines, start=1):
+        try:
+            line = json.loads(text)
+            found.append(Example(**{**line, **{name: tuple(line[name]) for name in SEVERAL}}))
+        except (ValueError, KeyError, TypeError) as error:
+            where = f"{path}:{number}"
+            raise DataError(f"malformed item: {error}", where=where, fix=fix) from error
+    return tuple(found)

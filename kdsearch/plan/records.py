@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.assistants import student_folder
 from kdsearch.model_folders import fingerprint
-from kdsearch.predictions import predictions_fingerprint
+from kdsearch.predictions import Predictions, predictions_fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kdsearch.plan.stages import PlannedStage
+    from kdsearch.plugin.api import Example
 
 
 def measures_of(stage: PlannedStage, home: str = "") -> dict[str, Any]:
@@ -40,15 +43,30 @@ def _measures(stage: PlannedStage, place: int, root: str) -> dict[str, Any]:
     return measures
 
 
-def source_fingerprints(stage: PlannedStage) -> dict[str, str]:
-    """Return hashes of answers and of earlier students that teach in a stage, by what they are."""
-    found = {}
+class SourceHashes(NamedTuple):
+    """Hashes of what teaches in a stage, by what it is."""
+
+    now: dict[str, str]
+    earlier: dict[str, str]
+    """Of whole files of answers, as runs of earlier versions recorded them."""
+
+
+def source_fingerprints(stage: PlannedStage, asked: Sequence[Example]) -> SourceHashes:
+    """Return hashes of answers and of earlier students that teach in a stage.
+
+    Args:
+        stage: The stage.
+        asked: What it trains on or is judged by; answers to other items do not count.
+    """
+    found, earlier = dict[str, str](), dict[str, str]()
     for place in stage.teachers:
         source = stage.spec.stage.teachers[place]
         at = f"@{stage.spec.stage.names[place]}" if place else ""
         if source.predictions is not None:
-            found[f"predictions{at}"] = predictions_fingerprint(Path(source.predictions))
+            path = Path(source.predictions)
+            found[f"predictions{at}"] = Predictions(path).fingerprint(asked)
+            earlier[f"predictions{at}"] = predictions_fingerprint(path)
         if source.run is not None:
             folder = student_folder(Path(source.run), str(source.size))
             found[f"assistant{at}"] = fingerprint(folder)
-    return found
+    return SourceHashes(found, earlier)

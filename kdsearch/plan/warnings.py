@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kdsearch.assistants import foreknowledge
+from kdsearch.inputs.tally import repeat_warnings
 from kdsearch.search.ledger import reuse_warning
 from kdsearch.stats.power import DISAGREEMENTS
 
@@ -52,6 +53,8 @@ def warnings_of(plan: Plan) -> list[str]:
     if lost := [opening.run for opening in plan.opened_by if opening.spent]:
         alpha = 1.0 - spec.match.confidence
         found.append(reuse_warning(lost, plan.available or 0.0, alpha))
+    if plan.tally is not None:
+        found += repeat_warnings(plan.tally.to_json(), plan.counts._asdict())
     if unsupported := _unsupported(plan):
         found.append(unsupported)
     if spec.stage.teachers[0].scratch is not None and spec.stage.teachers[0].fine_tune is None:

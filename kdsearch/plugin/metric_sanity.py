@@ -18,25 +18,42 @@ from kdsearch.plugin.texts import plain, shortened
 from kdsearch.plugin.union import Union
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from kdsearch.plugin.api import Domain, Example
 
 SAMPLE = 200
-"""Examples; `score` is called with them about ten times."""
+"""Examples; `score` is called with them about fifteen times, and once for each other option."""
 
 ROUNDING = 1e-6
 """How far scores that should be equal may differ: batches of a neural metric do by about 1e-7."""
 
-RIGHT_BY_CHANCE = 0.9
+RIGHT_BY_CHANCE = 0.25
 """Of a metric of only 0 and 1: the share of answers to other questions that it may call right.
 Those of tolerant metrics, such as within 1 % of a number, happen to be right too."""
+
+OTHER_OPTIONS = 0.02
+"""The share of other options, whose texts differ, that may score 1."""
+
+ONE_OPTION = 0.5
+"""The share of the questions to which the same other option may score 1."""
+
+LEAST_ASKED = 3
+"""Questions from which on that is looked at."""
+
+GRADED = 0.75
+"""The most that wrong answers may score on average, where there is more than 0 and 1: the neighbour
+on a scale of five is less than 1 and may be much."""
 
 APART = Decimal("0.1")
 """By what share of the larger one two numbers differ at least to be clearly different answers."""
 
 NONSENSE = ("qxzjv", "wkfup", "bdymh")
 """Wrong to any question; the first is used in which no right answer stands."""
+
+INVENTED: dict[int | str, float] = {1: 0.1, 30: 0.1, 300: 0.1, "?! ...": 0.1, "0": 0.5}
+"""Wrong answers to questions with an answer in words: so many words that are none, or a text; and
+the share of each that may be right. 0 is near enough to many a small number."""
 
 UNLIKELY = -1000.0
 """The log-likelihood of options that are not chosen: their probability is 0."""
@@ -95,21 +112,45 @@ class _Answers:
         self.scoring = getattr(domain, "scoring", "auto") if scoring == "auto" else scoring
         self.right = [self._given(example) for example in examples]
         self.keys = [self._key(prediction.text) for prediction in self.right]
+        self.others = [self._other_options(example) for example in examples]
         self.wrong = [self._mismatched(place) for place in range(len(examples))]
 
     def free(self, place: int) -> bool:
         """Whether a model's answer may be any text, and only some text is right."""
         return not self.right[place].scores and bool(self.right[place].text)
 
-    def nonsense(self, place: int) -> Prediction:
-        """Return an answer that is clearly wrong."""
+    def nonsense(self, place: int, kind: int | str = 1) -> Prediction | None:
+        """Return an answer that is clearly wrong; None where one of this kind may be right.
+
+        Args:
+            place: Of the example.
+            kind: A text, or of how many words.
+        """
         example = self.examples[place]
         known = self.keys[place]
-        if self.domain.answer is Answer.NUMBER and isinstance(known, Decimal):
+        if isinstance(kind, str):
+            wrong = all(_differ(self._key(kind), gold) for gold in self._golds(place))
+            return Prediction(example.id, kind) if wrong else None
+        if kind == 1 and self.domain.answer is Answer.NUMBER and isinstance(known, Decimal):
             return Prediction(example.id, f"{10 * abs(known) + 7:f}")
         golds = [text.casefold() for text in (self.right[place].text, *example.aliases)]
         words = [word for word in NONSENSE if not any(gold in word for gold in golds)]
-        return Prediction(example.id, (words or NONSENSE)[0])
+        if kind > 1 and not words:
+            return None
+        words = words or [*NONSENSE]
+        return Prediction(example.id, " ".join(words[at % len(words)] for at in range(kind)))
+
+    def _golds(self, place: int) -> set[str | Decimal]:
+        example = self.examples[place]
+        return {self.keys[place], *map(self._key, (example.correct, *example.aliases))}
+
+    def _other_options(self, example: Example) -> list[Prediction]:
+        """Return every other option whose text is another one."""
+        if not isinstance(example.answer, int):
+            return []
+        known = {plain(text) for text in (example.correct, *example.aliases)}
+        others = [at for at, text in enumerate(example.choices) if plain(text) not in known]
+        return [self._given(replace(example, answer=other)) for other in others]
 
     def _given(self, example: Example) -> Prediction:
         """Return the answer that an example calls right; see `distill.scoring.choose`."""
@@ -125,15 +166,11 @@ class _Answers:
 
     def _mismatched(self, place: int) -> Prediction | None:
         """Return another option, or the right answer of another example; None if all agree."""
-        example = self.examples[place]
+        example, golds = self.examples[place], self._golds(place)
+        if others := self.others[place]:
+            return others[place % len(others)]
         if isinstance(example.answer, int):
-            known = {plain(text) for text in (example.correct, *example.aliases)}
-            options = enumerate(example.choices)
-            others = [option for option, text in options if plain(text) not in known]
-            if not others:
-                return None
-            return self._given(replace(example, answer=others[place % len(others)]))
-        golds = {self.keys[place], *map(self._key, (example.correct, *example.aliases))}
+            return None
         count = len(self.examples)
         for other in (*range(place + 1, count), *range(place)):
             if all(_differ(self.keys[other], gold) for gold in golds):
@@ -157,6 +194,12 @@ class _Wrong(NamedTuple):
 
     places: Sequence[int]
     predictions: Sequence[Prediction]
+
+    @classmethod
+    def of(cls, answers: Mapping[int, Prediction | None]) -> _Wrong:
+        """Return those answers that are there, by the places of their examples."""
+        found = {place: answer for place, answer in answers.items() if answer is not None}
+        return cls([*found], [*found.values()])
 
 
 class _Check:
@@ -224,22 +267,65 @@ class _Check:
             )
 
     def wrong(self) -> None:
-        """Score answers to other questions, nonsense, and no answer."""
+        """Score other options, answers to other questions, nonsense, and no answer."""
         answers, places = self.answers, range(len(self.examples))
+        self._other_options()
         free = [place for place in places if answers.free(place)]
-        invented = _Wrong(free, [answers.nonsense(place) for place in free])
-        empty = _Wrong(free, [replace(answer, text="") for answer in invented.predictions])
-        swapped = _Wrong(
-            [place for place in places if answers.wrong[place]], list(filter(None, answers.wrong))
-        )
+        invented = {
+            kind: _Wrong.of({place: answers.nonsense(place, kind) for place in free})
+            for kind in INVENTED
+        }
+        empty = _Wrong(free, [Prediction(self.examples[place].id, "") for place in free])
+        texts = [place for place in places if not answers.others[place]]
+        swapped = _Wrong.of({place: answers.wrong[place] for place in texts})
         if self._fooled(swapped, RIGHT_BY_CHANCE):
-            tells = free and not self._fooled(invented)
+            tells = free and not self._fooled(invented[1], 1.0)
             self._refuse("ignores the right answer, and gives" if tells else "gives", swapped)
-        for wrong in (invented, empty):
-            if self._fooled(wrong):
+        for kind, wrong in invented.items():
+            if self._fooled(wrong, INVENTED[kind]):
                 self._refuse("gives", wrong)
+            self._check_graded(self._scores_at(*wrong), "nonsense")
+        if self._fooled(empty, INVENTED[1]):
+            self._refuse("gives", empty)
 
-    def _fooled(self, wrong: _Wrong, allowed: float = 1.0) -> bool:
+    def _other_options(self) -> None:
+        """Score every other option, one of each example at a time."""
+        others, scores = self.answers.others, list[float]()
+        right: list[_Wrong] = []
+        of_option: dict[int, list[float]] = {}
+        for turn in range(max(map(len, others), default=0)):
+            wrong = _Wrong.of(
+                {p: own[(p + turn) % len(own)] for p, own in enumerate(others) if turn < len(own)}
+            )
+            found = self._scores_at(*wrong)
+            scores += found
+            right += [wrong] if any(_equal(score, 1.0) for score in found) else []
+            for prediction, score in zip(wrong.predictions, found, strict=True):
+                if prediction.choice is not None:
+                    of_option.setdefault(prediction.choice, []).append(score)
+        if sum(_equal(score, 1.0) for score in scores) > OTHER_OPTIONS * len(scores):
+            self._refuse("gives", right[0])
+        self._check_graded(scores, "wrong options")
+        for choice, own in of_option.items():
+            called = sum(_equal(score, 1.0) for score in own)
+            if len(own) >= LEAST_ASKED and called > ONE_OPTION * len(own):
+                raise score_fault(
+                    self.domain,
+                    f"gives '{self.metric}' 1.0 to option {choice} where another one is right, "
+                    f"{called} of {len(own)} times",
+                    "compare prediction.choice with example.answer",
+                )
+
+    def _check_graded(self, scores: Sequence[float], what: str) -> None:
+        """Refuse a metric by which what is wrong scores nearly as much as what is right."""
+        if sum(scores) > GRADED * len(scores):
+            raise score_fault(
+                self.domain,
+                f"gives '{self.metric}' {sum(scores) / len(scores):.2f} on average to {what}",
+                "let a wrong answer score 0, or much less than the right one",
+            )
+
+    def _fooled(self, wrong: _Wrong, allowed: float) -> bool:
         """Whether wrong answers are called right: all, or too many by a metric of 0 and 1."""
         scores = self._scores_at(*wrong)
         right = sum(_equal(score, 1.0) for score in scores)

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError, SpecError
-from kdsearch.events import ConfirmOpened
-from kdsearch.inputs.added_items import new_items, split_name, write_added
+from kdsearch.inputs.added_items import new_items, split_name
 from kdsearch.plugin.union import Union, label_of
+from kdsearch.predictions import Predictions
 from kdsearch.run.lifecycle import begun_search, read_manifest
+from kdsearch.run.prepared_search import Addition
 from kdsearch.search.journal import read
+from kdsearch.search.ledger import item_keys
 from kdsearch.spec.loading import differences, load_spec
 from kdsearch.spec.parts import resolve_parts
 from kdsearch.splits import load
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from kdsearch.plugin.api import Example
     from kdsearch.run.prepared_search import Executor, PreparedSearch
     from kdsearch.search.director import Sink
+    from kdsearch.spec.models import SearchSpec
     from kdsearch.splits import Loaded
+
+
+NOTHING = 1e-8
+"""Of alpha: too little for any test."""
+
+LEAST_SEEDS = 3
+"""From which on confirm tests a recipe."""
 
 
 def add_items(
@@ -45,8 +55,10 @@ def add_items(
         sinks: Shown every event.
 
     Raises:
-        RunError: If the run has not finished, or no size is undecided on confirm.
-        DataError: If the data hold too few items that the run has not used.
+        RunError: If the run has not finished, no size is undecided on confirm, or more items could
+            not decide.
+        DataError: If the data hold too few items that the run has not used, or a black box does
+            not answer them.
         SpecError: If an override is of anything but the domain's options.
     """
     manifest = read_manifest(run_directory)
@@ -69,20 +81,60 @@ def add_items(
             f"{policy.outcome().replace('_', ' ')}",
             where=str(run_directory),
         )
-    openings = [record.event for record in records if isinstance(record.event, ConfirmOpened)]
     if policy.exploratory:
         raise RunError(
             "the run was extended after confirm was opened, so that further tests prove nothing",
             where=str(run_directory),
             fix="start a new run",
         )
-    look = 1 + max(opening.look for opening in openings)
+    _check_worthwhile(search)
+    look = 1 + max(opening.look for opening in search.openings)
     found = _drawn(search, overrides, items, look)
-    search.ledger.check_writable()
-    write_added(search.folder, split_name(look), found)
-    (run_directory / "summary.json").unlink()  # the journal says all of it
-    search = begun_search(run_directory, manifest, look)
-    return search.carry_out(executor, manifest, sinks=sinks, resumed=True, again=(look, sizes))
+    _check_answered(search, look, found)
+    added = Addition(look, sizes, tuple(found))
+    return search.carry_out(executor, manifest, sinks=sinks, resumed=True, again=added)
+
+
+def _check_worthwhile(search: PreparedSearch) -> None:
+    """Refuse a test that could not decide, whatever its items.
+
+    Raises:
+        RunError: If nothing of alpha is left for it, or seeds were tested.
+    """
+    match, alpha = search.spec.match, search.plan.rules().alpha
+    where = str(search.folder)
+    if match.seeds >= LEAST_SEEDS:
+        raise RunError(
+            "more items do not lessen the spread of seeds",
+            where=where,
+            fix="start a new run with more match.seeds",
+        )
+    if match.reserve == 0.0:
+        raise RunError(
+            "match.reserve is 0, so that the first opening of confirm was given the whole chance "
+            "of a false match",
+            where=where,
+            fix="start a new run with a match.reserve, on new confirm items",
+        )
+    left = search.ledger.available(item_keys(search.confirm), alpha, match.family)
+    if left <= NOTHING:
+        raise RunError(
+            f"nothing is left of the {alpha:.2g} chance of a false match: these confirm items were "
+            "opened too often",
+            where=str(search.ledger.path),
+            fix="start a new run on new confirm items",
+        )
+
+
+def _check_answered(search: PreparedSearch, look: int, found: Sequence[Example]) -> None:
+    """Refuse items to which a black box gives no answer.
+
+    Raises:
+        DataError: If its file lacks one, or an answer is none of the options.
+    """
+    source = search.spec.stage.teachers[0].predictions
+    if source is not None:
+        Predictions(Path(source)).check({split_name(look): found})
 
 
 def _drawn(
@@ -93,20 +145,29 @@ def _drawn(
         raise RunError(
             "the run keeps no items for this (splits.reserve)",
             where=str(search.folder),
-            fix="name new ones, such as --set domain.options.path=FILE",
+            fix=f"name new ones, such as --set {_key(search.spec)}=FILE",
         )
     whole = _source(search, overrides) if overrides else search.loaded
     held = [*search.assigned.train, *search.assigned.dev, *search.confirm]
     held += [example for _, train in search.earlier for example in train]
     found = []
-    for part in whole.members or (whole,):
+    for place, part in enumerate(whole.members or (whole,)):
         label = part.domain if whole.members else ""
         every = whole.examples if overrides else search.reserve
         own = [each for each in every if not label or label_of(each.id) == label]
         rule = part.rule if part.rule.drops(search.spec.stage.splits.near_duplicates) else None
-        seed = search.spec.search.seed
-        found += new_items(own, held, items, seed=seed, look=look, domain=part.domain, rule=rule)
+        found += new_items(
+            own, held, items, seed=search.spec.search.seed, look=look, domain=part.domain,
+            rule=rule, key=_key(search.spec, place),
+        )  # fmt: skip
     return found
+
+
+def _key(spec: SearchSpec, place: int = 0) -> str:
+    """Return where a spec names the data of a domain of its last stage."""
+    stage = f"stages.{len(spec.stages) - 1}." if len(spec.stages) > 1 else ""
+    domain = f"domains.{place}" if spec.stage.domains else "domain"
+    return f"{stage}{domain}.options.path"
 
 
 def _source(search: PreparedSearch, overrides: Sequence[str]) -> Loaded:
@@ -122,7 +183,7 @@ def _source(search: PreparedSearch, overrides: Sequence[str]) -> Loaded:
         raise SpecError(
             "only the options of the domain can be set where items are added",
             where="--set",
-            fix="such as --set domain.options.path=FILE",
+            fix=f"such as --set {_key(search.spec)}=FILE",
         )
     return load(parts.domain, parts.options)
 

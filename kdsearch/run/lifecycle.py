@@ -10,7 +10,10 @@ from kdsearch.errors import RunError
 from kdsearch.plan.paths import absolute_paths
 from kdsearch.plugin.host import Host
 from kdsearch.run.extension import beyond_extension
-from kdsearch.run.prepared_search import Executor, PreparedSearch
+from kdsearch.run.prepared_search import Executor, PreparedSearch, write_whole
+from kdsearch.search.agreement import has_ended
+from kdsearch.search.journal import read
+from kdsearch.search.summary import SUMMARY, read_summary, summarise
 from kdsearch.spec.loading import differences, load_spec
 from kdsearch.spec.parts import resolve_parts
 from kdsearch.spec.record import as_begun, recorded_spec
@@ -99,7 +102,8 @@ def extend(
         )
     search.check_data(manifest)
     search.check_metric()
-    (run_directory / "summary.json").unlink(missing_ok=True)  # the journal says all of it
+    search.check_journal(manifest)
+    (run_directory / SUMMARY).unlink(missing_ok=True)  # the journal says all of it
     return search.carry_out(
         executor,
         search.manifest(force=manifest["force"], known=manifest),
@@ -118,9 +122,7 @@ def resume(
     """
     manifest = read_manifest(run_directory)
     host, spec = _begun(run_directory, manifest)
-    summary = run_directory / "summary.json"
-    if summary.exists():
-        finished: dict[str, Any] = json.loads(summary.read_text(encoding="utf8"))
+    if (finished := _finished(run_directory)) is not None:
         return finished
     search = PreparedSearch(spec, host, run_directory, manifest)
     search.check_data(manifest)
@@ -128,22 +130,29 @@ def resume(
     return search.carry_out(executor, manifest, sinks=sinks, resumed=True)
 
 
-def begun_search(
-    run_directory: Path, manifest: dict[str, Any], look: int | None = None
-) -> PreparedSearch:
+def _finished(run_directory: Path) -> dict[str, Any] | None:
+    """Return the summary of a run that has one; made anew from the journal where it was cut."""
+    if not (run_directory / SUMMARY).exists():
+        return None
+    summary = read_summary(run_directory)
+    if summary is None and has_ended(records := read(run_directory / "journal.jsonl")):
+        summary = summarise(records)
+        write_whole(run_directory / SUMMARY, json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    return summary
+
+
+def begun_search(run_directory: Path, manifest: dict[str, Any]) -> PreparedSearch:
     """Return the search that a run directory holds, as it began.
 
     Args:
         run_directory: Holds it.
         manifest: What it recorded when it began.
-        look: Read the items that looks at confirm added up to this one; unless given, those that
-            the journal opened.
 
     Raises:
         RunError: If its spec has changed since.
     """
     host, spec = _begun(run_directory, manifest)
-    return PreparedSearch(spec, host, run_directory, manifest, look)
+    return PreparedSearch(spec, host, run_directory, manifest)
 
 
 def _begun(run_directory: Path, manifest: dict[str, Any]) -> tuple[Host, SearchSpec]:

@@ -9,25 +9,27 @@ import shutil
 from dataclasses import asdict
 from functools import cached_property
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Protocol
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import uuid4
 
 from kdsearch import __version__
 from kdsearch.errors import RunError
 from kdsearch.events import ConfirmOpened, RunStarted
-from kdsearch.inputs.added_items import read_added, split_name
+from kdsearch.inputs.added_items import added_path, read_added, split_name, write_added
 from kdsearch.inputs.consistency import changes, check_consistent, input_hashes
 from kdsearch.plan import Plan, make_plan
 from kdsearch.plan.records import measures_of, source_fingerprints
 from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.plugin.prompt_leak import check_prompts_blind
+from kdsearch.search.agreement import plan_changes
 from kdsearch.search.director import Director, Sink
 from kdsearch.search.guesses import guesses_of
 from kdsearch.search.journal import Journal, read
 from kdsearch.search.ledger import ConfirmLedger, item_keys
 from kdsearch.search.openings import RunOpenings
 from kdsearch.search.policy import Policy
-from kdsearch.search.summary import summarise
+from kdsearch.search.summary import SUMMARY, summarise
 from kdsearch.search.tpe import STARTUP, Tried, suggest
 from kdsearch.spec.loading import write_spec
 from kdsearch.spec.parts import resolve_parts
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from kdsearch.events import Record
     from kdsearch.plugin.api import Example
     from kdsearch.plugin.host import Host
     from kdsearch.spec.models import SearchSpec
@@ -59,6 +62,16 @@ RECORDED = ("torch", "transformers", "datasets", "ray", "pluggy", "pydantic", "n
 LOADED_TWICE = 20_000
 """The most examples that are loaded a second time, to see that they stay the same: 9,436 posts of
 financial_news take 1.1 s. Of more, the workers alone see it."""
+
+
+class Addition(NamedTuple):
+    """Items that are added to confirm."""
+
+    look: int
+    """From 2 on."""
+    sizes: Sequence[str]
+    """Those that are tested with them."""
+    items: tuple[Example, ...]
 
 
 class Executor(Protocol):
@@ -76,7 +89,6 @@ class PreparedSearch:
         host: The plugins.
         run_directory: There already if `manifest` is given.
         manifest: What the run recorded when it began.
-        look: Up to which looks at confirm have added items; those of the journal unless given.
     """
 
     def __init__(
@@ -85,7 +97,6 @@ class PreparedSearch:
         host: Host,
         run_directory: Path,
         manifest: Mapping[str, Any] | None = None,
-        look: int | None = None,
     ) -> None:
         self.spec = spec
         self.host = host
@@ -104,12 +115,12 @@ class PreparedSearch:
             ledger=None if manifest else self.ledger,
             available=manifest.get("alpha_available") if manifest else None,
         )
-        self.added = [
-            example
-            for place in range(2, 1 + (look or _looks(self.folder)))
-            for example in read_added(self.folder, split_name(place))
-        ]
-        self.units = units_of(self.assigned.dev) | units_of(self.confirm)
+        self.openings = _openings_of(self.folder)
+        self.added = {
+            opening.look: read_added(self.folder, split_name(opening.look))
+            for opening in self.openings
+            if opening.look > 1
+        }
         self.fingerprints = {
             name: fingerprint(getattr(self.assigned, name)) for name in Assigned._fields
         }
@@ -119,10 +130,14 @@ class PreparedSearch:
         ]
         for place, (_, train) in enumerate(self.earlier):
             self.fingerprints[f"stages.{place}.train"] = fingerprint(train)
+        own = tuple(chain.from_iterable(self.assigned))
+        asked = [*(train for _, train in self.earlier), own]
+        self.whole_files: dict[str, str] = {}
         for place, stage in enumerate(self.plan.stages):
             prefix = "" if stage is self.plan.stage else f"stages.{place}."
-            sources = source_fingerprints(stage)
-            self.fingerprints |= {f"{prefix}{name}": found for name, found in sources.items()}
+            hashes = source_fingerprints(stage, asked[place])
+            self.fingerprints |= {f"{prefix}{name}": found for name, found in hashes.now.items()}
+            self.whole_files |= {f"{prefix}{name}": f for name, f in hashes.earlier.items()}
 
     def manifest(self, *, force: bool, known: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return what a run records of itself besides its events.
@@ -202,17 +217,38 @@ class PreparedSearch:
     def check_data(self, manifest: Mapping[str, Any]) -> None:
         """Refuse other data than a run began with."""
         then = {**manifest["data"], **manifest.get("inputs", {})}  # of old runs without the latter
+        for name, whole in self.whole_files.items():
+            if then.get(name) == whole:  # of old runs, too
+                then[name] = self.fingerprints[name]
         if changed := changes(then, {**self.fingerprints, **self.inputs}):
             raise RunError(
                 f"the data have changed since the run began: {'; '.join(changed)}",
                 where=f"domain {self.parts.domain.name}",
                 fix="restore them, or start a new run",
             )
+        for opening in self.openings:
+            found = fingerprint(self.confirm_at(opening.look))
+            if opening.look > 1 and found != opening.fingerprint:
+                raise RunError(
+                    "the added items have changed since they were opened",
+                    where=str(added_path(self.folder, split_name(opening.look))),
+                    fix="restore the file, or start a new run",
+                )
+
+    def confirm_at(self, look: int) -> Sequence[Example]:
+        """Return the confirm items of a look: those before it, and those that it added."""
+        added = (items for place, items in self.added.items() if place <= look)
+        return (*self.assigned.confirm, *chain.from_iterable(added))
 
     @property
     def confirm(self) -> Sequence[Example]:
         """All confirm items, those that later looks added behind those that the run began with."""
-        return (*self.assigned.confirm, *self.added)
+        return self.confirm_at(max(self.added, default=1))
+
+    @property
+    def units(self) -> dict[str, str]:
+        """The unit of each item of dev and confirm; nothing where every item stands alone."""
+        return units_of(self.assigned.dev) | units_of(self.confirm)
 
     def policy(
         self, manifest: Mapping[str, Any], opening_alpha: Callable[[], float] | None = None
@@ -225,6 +261,16 @@ class PreparedSearch:
         """
         rules = self.plan.rules(force=manifest["force"])
         return Policy(self.plan.size_costs, rules, self.fingerprints["confirm"], opening_alpha)
+
+    def check_journal(self, manifest: Mapping[str, Any]) -> None:
+        """Refuse a journal whose decisions do not follow from its results.
+
+        Raises:
+            RunError: If one does not.
+        """
+        records = read(self.folder / "journal.jsonl")
+        changed = plan_changes(records, self.plan.to_json())
+        self.policy(manifest).restore(records, changed=changed)
 
     def misfits(self, manifest: Mapping[str, Any]) -> list[str]:
         """Say what a run made that this search would make otherwise."""
@@ -242,7 +288,7 @@ class PreparedSearch:
         *,
         sinks: Sequence[Sink],
         resumed: bool,
-        again: tuple[int, Sequence[str]] | None = None,
+        again: Addition | None = None,
     ) -> dict[str, Any]:
         """Run the jobs, export what confirm tested, and write the summary.
 
@@ -251,12 +297,17 @@ class PreparedSearch:
             manifest: What the run records of itself.
             sinks: Shown every event.
             resumed: Whether the run began before.
-            again: A later look at confirm, and the sizes that it tests with the items added.
+            again: Items that are added to confirm; the summary that is there gives way to it.
         """
         self.ledger.check_writable()
         with Journal(self.folder / "journal.jsonl") as journal:
+            if again is not None:
+                self._add(again, journal)
             self._write(manifest)
             openings = self._openings(manifest, journal)
+            added = None if again is None else self._reopened(openings, again)
+            if again is not None:
+                (self.folder / SUMMARY).unlink(missing_ok=True)  # the journal says all of it
             director = Director(
                 run=self.folder,
                 policy=self.policy(manifest, openings.spend),
@@ -271,7 +322,7 @@ class PreparedSearch:
                 units=self.units,
                 several=bool(self.parts.labels),
                 audits=self.spec.search.audit,
-                added=again and self._reopened(openings, *again),
+                added=added,
                 sinks=sinks,
             )
             executor(director, self.spec, self.folder / "ray")
@@ -281,7 +332,7 @@ class PreparedSearch:
         for unfinished in (*trials.glob("*/training"), *trials.glob("*/stages/*/training")):
             shutil.rmtree(unfinished)
         text = json.dumps(summary, indent=1, allow_nan=False)
-        (self.folder / "summary.json").write_text(text + "\n", encoding="utf8")
+        write_whole(self.folder / SUMMARY, text + "\n")
         openings.settle()
         return summary
 
@@ -299,15 +350,30 @@ class PreparedSearch:
             family=match.family,
         )
 
-    def _reopened(self, openings: RunOpenings, look: int, sizes: Sequence[str]) -> ConfirmOpened:
+    def _add(self, again: Addition, journal: Journal) -> None:
+        """Write the items that are added, once no other process can.
+
+        Raises:
+            RunError: If another one has added some in the meantime.
+        """
+        if _openings_in(journal.records) != self.openings:
+            raise RunError(
+                "another process has opened confirm in the meantime",
+                where=str(self.folder),
+                fix="look at its results first",
+            )
+        write_added(self.folder, split_name(again.look), again.items)
+        self.added[again.look] = again.items
+
+    def _reopened(self, openings: RunOpenings, again: Addition) -> ConfirmOpened:
         """Return the opening of confirm with items added, once it is in the user's ledger."""
-        alphas = alpha_shares(len(sizes), openings.spend())
+        alphas = alpha_shares(len(again.sizes), openings.spend())
         return ConfirmOpened(
-            sizes=tuple(sizes),
+            sizes=tuple(again.sizes),
             alphas=alphas,
             fingerprint=fingerprint(self.confirm),
             alpha=math.fsum(alphas),
-            look=look,
+            look=again.look,
             items=len(self.confirm),
         )
 
@@ -317,12 +383,10 @@ class PreparedSearch:
             "spec.yaml": write_spec(self.spec),
             "manifest.json": json.dumps(manifest, indent=1),
         }
-        if self.units:  # so that verdicts can be recomputed from the folder alone
-            files["units.json"] = json.dumps(self.units, indent=1)
+        if units := self.units:  # so that verdicts can be recomputed from the folder alone
+            files["units.json"] = json.dumps(units, indent=1)
         for name, text in files.items():
-            draft = self.folder / f"{name}.new"
-            draft.write_text(text, encoding="utf8")
-            draft.replace(self.folder / name)
+            write_whole(self.folder / name, text)
 
     def _configuration(
         self, size: str, index: int | None, tried: Sequence[Tried]
@@ -353,9 +417,18 @@ class PreparedSearch:
                 export_student(trial, kept, size, summary, self.spec, teacher)
 
 
-def _looks(run: Path) -> int:
-    """Return how often a run has opened confirm, each time with more items."""
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(text, encoding="utf8")
+    draft.replace(path)
+
+
+def _openings_of(run: Path) -> list[ConfirmOpened]:
+    """Return how a run has opened confirm, at later looks with more items."""
     path = run / "journal.jsonl"
-    records = read(path) if path.is_file() else []
-    opened = (r.event.look for r in records if isinstance(r.event, ConfirmOpened))
-    return max(opened, default=1)
+    return _openings_in(read(path)) if path.is_file() else []
+
+
+def _openings_in(records: Sequence[Record]) -> list[ConfirmOpened]:
+    return [record.event for record in records if isinstance(record.event, ConfirmOpened)]

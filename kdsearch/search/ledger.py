@@ -11,18 +11,19 @@ import json
 import math
 import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from kdsearch.duplicates import question_key
 from kdsearch.errors import RunError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from kdsearch.plugin.api import Example
 
@@ -36,6 +37,9 @@ OVERLAP = 0.01
 
 LEAST = 1e-9
 """Of alpha: what is left is never nothing, so that a test stays possible in form."""
+
+LOCKED = 30.0
+"""Seconds to wait for another process that writes; one write takes milliseconds."""
 
 NAMED = 3
 """Runs that a warning names; the rest are counted."""
@@ -58,9 +62,20 @@ class Opening:
 
 
 def default_path() -> Path:
-    """Return the user's own ledger, by the XDG base directory specification."""
-    state = os.environ.get("XDG_STATE_HOME")
-    root = Path(state) if state else Path.home() / ".local" / "state"
+    """Return the user's own ledger, by the XDG base directory specification.
+
+    Raises:
+        RunError: If the user has no home directory.
+    """
+    root = Path(os.environ.get("XDG_STATE_HOME", ""))
+    if not root.is_absolute():  # the specification: to be ignored then
+        try:
+            root = Path.home() / ".local" / "state"
+        except RuntimeError as error:
+            raise RunError(
+                "the ledger of confirm items has no place: the home directory is unknown",
+                fix="set XDG_STATE_HOME to the absolute path of a folder",
+            ) from error
     return root / "kdsearch" / "confirm.jsonl"
 
 
@@ -81,28 +96,19 @@ class ConfirmLedger:
 
     Args:
         path: The file; made with its folder when first written.
+
+    Raises:
+        RunError: By every method, if the file cannot be read, written or locked.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or default_path()
-        self._lock = FileLock(self.path.with_suffix(".lock"))
+        self._lock = FileLock(self.path.with_suffix(".lock"), timeout=LOCKED)
 
     def check_writable(self) -> None:
-        """Make the folder and the file, so that a run is refused before it has cost anything.
-
-        Raises:
-            RunError: If they cannot be written.
-        """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with self._lock, self.path.open("ab"):
-                pass
-        except OSError as error:
-            raise RunError(
-                f"the ledger of confirm items cannot be written: {error.strerror}",
-                where=str(self.path),
-                fix="make its folder writable, or name another by XDG_STATE_HOME",
-            ) from error
+        """Make the folder and the file, so that a run is refused before it has cost anything."""
+        with self._locked(), self.path.open("ab"):
+            pass
 
     def earlier(self, items: Collection[bytes], family: str | None = None) -> list[Opening]:
         """Return the openings of overlapping items, the earliest first.
@@ -143,7 +149,7 @@ class ConfirmLedger:
             family: Runs that share the chance of a false match.
         """
         self.check_writable()
-        with self._lock:
+        with self._locked():
             for known in self._openings():
                 if known.id == opening:
                     return known.alpha
@@ -163,11 +169,32 @@ class ConfirmLedger:
             run: The run directory; a copy elsewhere is another one.
             spent: Of the chance of a false match.
         """
-        with self._lock:
+        with self._locked():
             every = self._openings()
             known = [each for each in every if each.id.startswith(prefix) and each.run == run]
             if known and known[-1].spent != spent:
                 self._append(event="settled", opening=known[-1].id, spent=spent)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other writers out, and tell what the disk refuses."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with self._lock:
+                yield
+        except Timeout as error:
+            raise RunError(
+                f"the ledger of confirm items has been locked for {LOCKED:.0f} s",
+                where=self._lock.lock_file,
+                fix="stop the process that holds it, then try again; on a network disk without "
+                "locks set XDG_STATE_HOME to a folder on a local one",
+            ) from error
+        except OSError as error:
+            raise RunError(
+                f"the ledger of confirm items cannot be written: {error.strerror or error}",
+                where=str(self.path),
+                fix="make room and its folder writable, or name another by XDG_STATE_HOME",
+            ) from error
 
     def _append(self, **fields: Any) -> None:
         line = json.dumps({"schema": SCHEMA, **fields}) + "\n"
@@ -183,12 +210,19 @@ class ConfirmLedger:
         """Read the file; a torn last line did not happen.
 
         Raises:
-            RunError: If another line is malformed.
+            RunError: If another line is malformed, or the file cannot be read.
         """
-        if not self.path.exists():
-            return []
         found: dict[str, Opening] = {}
-        lines = self.path.read_bytes().splitlines(keepends=True)
+        try:
+            lines = self.path.read_bytes().splitlines(keepends=True)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise RunError(
+                f"the ledger of confirm items cannot be read: {error.strerror or error}",
+                where=str(self.path),
+                fix="make it readable for you, or name another folder by XDG_STATE_HOME",
+            ) from error
         for number, line in enumerate(lines, start=1):
             try:
                 _take(found, json.loads(line))

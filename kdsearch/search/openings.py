@@ -51,11 +51,16 @@ class RunOpenings:
         """Hand back what was not spent on tests that ended without a match."""
         events = [record.event for record in self.journal.records]
         tests = [event for event in events if isinstance(event, ConfirmTested)]
-        matched = {test.size for test in tests if test.verdict == Verdict.MATCH}
+        matched = {
+            (test.size, test.trial)
+            for test in tests
+            if test.verdict == Verdict.MATCH and not test.exploratory
+        }
         for number, place in enumerate(self._places(), start=1):
             own = takewhile(lambda each: not isinstance(each, ConfirmOpened), events[place + 1 :])
-            lost = [test for test in own if isinstance(test, ConfirmTested)]
-            spent = math.fsum(test.alpha or 0.0 for test in lost if test.size not in matched)
+            made = [test for test in own if isinstance(test, ConfirmTested)]
+            lost = [test for test in made if (test.size, test.trial) not in matched]
+            spent = math.fsum(test.alpha or 0.0 for test in lost)
             self.ledger.settle(f"{self.id}:{number}:", self.folder, spent)
 
     def _evidence(self) -> str:

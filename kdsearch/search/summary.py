@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ExitCode, RunError
@@ -24,6 +25,7 @@ from kdsearch.events import (
     TrialStarted,
     TrialStopped,
 )
+from kdsearch.inputs.tally import repeat_warnings
 from kdsearch.search.audits import (
     audit_figures,
     audit_warnings,
@@ -42,6 +44,10 @@ from kdsearch.stats.power import smallest_supported_margin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+SUMMARY = "summary.json"
+"""Of a run directory."""
 
 SCHEMA_VERSION = 1
 
@@ -111,6 +117,15 @@ class _Facts:
             if isinstance(ending, TrialFinished) and ending.index is None and ending.size == size:
                 return ending
         return None
+
+
+def read_summary(run: Path) -> dict[str, Any] | None:
+    """Return the summary that a run wrote; None where there is none, or a fault has cut it."""
+    try:
+        summary = json.loads((run / SUMMARY).read_text(encoding="utf8"))
+    except (OSError, ValueError):
+        return None
+    return summary if isinstance(summary, dict) else None
 
 
 def summarise(records: Sequence[Record]) -> dict[str, Any]:
@@ -360,6 +375,7 @@ def _warnings(facts: _Facts) -> list[str]:
         *_margin_warnings(facts),
         *_reuse_warnings(facts),
         *_cut_warnings(facts),
+        *repeat_warnings(facts.plan.get("data") or {}, facts.plan.get("items") or {}),
         *audit_warnings(facts.audits),
         *(not_looked_for(facts.audits, chosen["size"], facts.plan) if chosen else ()),
     ]

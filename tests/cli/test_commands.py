@@ -86,3 +86,13 @@ def test_schema_takes_both_forms(kd: Kd, toy_spec: Path) -> None:
     for wrong in (data, {**data, **stage, "stages": [stage]}, {**data, **stage, "serach": {}}):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, schema)
+
+
+def test_a_plan_with_an_unreadable_ledger_is_refused_in_one_line(
+    kd: Callable[..., Any], toy_spec: Path, toy_plugin: Path
+) -> None:
+    ConfirmLedger().path.mkdir(parents=True)
+    ended = kd("plan", toy_spec, "--plugin", toy_plugin)
+    assert ended.exit_code == 2
+    assert "the ledger of confirm items cannot be read" in ended.stderr
+    assert len(ended.stderr.strip().splitlines()) == 1

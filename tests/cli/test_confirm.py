@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from benchmarks.audit import audit
+from kdsearch.errors import RunError
 from kdsearch.events import ConfirmOpened, ConfirmTested, RunFinished, TrialFinished
 from kdsearch.local import run_locally
 from kdsearch.run import add_items, resume
+from kdsearch.run.item_addition import _check_worthwhile, _key
+from kdsearch.run.lifecycle import begun_search, read_manifest
+from kdsearch.run.prepared_search import Addition
 from kdsearch.search.journal import read
 from kdsearch.search.ledger import ConfirmLedger
 
@@ -117,8 +123,18 @@ def test_a_killed_look_is_finished_by_resume(undecided: Path) -> None:
         if isinstance(record.event, ConfirmOpened):
             raise KeyboardInterrupt
 
+    manifest = read_manifest(undecided)
+    before, twice = begun_search(undecided, manifest), Addition(2, ["small"], ())
     with pytest.raises(KeyboardInterrupt):
         add_items(undecided, 80, run_locally, sinks=[kill])
+    with pytest.raises(RunError, match="another process has opened confirm in the meantime"):
+        before.carry_out(run_locally, manifest, sinks=(), resumed=True, again=twice)
+    added = undecided / "added" / "confirm-2.jsonl"
+    whole = added.read_text()
+    added.write_text("\n".join(whole.splitlines()[:-1]) + "\n")
+    with pytest.raises(RunError, match="the added items have changed since they were opened"):
+        resume(undecided, run_locally)
+    added.write_text(whole)
     summary = resume(undecided, run_locally)
     assert summary["outcome"] == "match"
     found = events(undecided)
@@ -138,3 +154,71 @@ def test_a_third_look_spends_less_than_the_second(
     assert [test.alpha for test in tests] == pytest.approx([0.045, 0.0045, 0.00045])
     assert audit(undecided) == ([], 3)
     assert ended.json["sizes"][0]["confirm"]["look"] == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "left", "reason"),
+    [
+        ({"seeds": 3, "reserve": 0.1}, 0.005, r"spread of seeds \(start a new run with more"),
+        ({"seeds": 1, "reserve": 0.0}, 0.05, r"match\.reserve is 0"),
+        ({"seeds": 1, "reserve": 0.1}, 1e-9, r"nothing is left of the 0\.05 chance"),
+    ],
+)
+def test_a_look_that_could_not_decide_is_refused(
+    asked: dict[str, float], left: float, reason: str
+) -> None:
+    match = SimpleNamespace(**asked, family=None)
+    search: Any = SimpleNamespace(
+        spec=SimpleNamespace(match=match),
+        plan=SimpleNamespace(rules=lambda: SimpleNamespace(alpha=0.05)),
+        ledger=SimpleNamespace(available=lambda *asked: left, path="confirm.jsonl"),
+        folder="run",
+        confirm=(),
+    )
+    with pytest.raises(RunError, match=reason):
+        _check_worthwhile(search)
+
+
+def test_advice_names_the_key_of_the_last_stage_and_of_each_domain() -> None:
+    one, several = SimpleNamespace(domains=()), SimpleNamespace(domains=("a", "b"))
+    staged: Any = SimpleNamespace(stages=(one, several), stage=several)
+    assert _key(staged, 1) == "stages.1.domains.1.options.path"
+    plain: Any = SimpleNamespace(stages=(one,), stage=one)
+    assert _key(plain) == "domain.options.path"
+
+
+def test_a_black_box_must_answer_the_new_items_before_anything_is_written(
+    kd: Callable[..., Any], run_here: None, toy_spec: Path, toy_plugin: Path, tmp_path: Path
+) -> None:
+    answers, run = tmp_path / "answers.jsonl", tmp_path / "run"
+
+    def answer(count: int) -> None:
+        names = [f"{a}+{b}" for a in range(count) for b in range(count)]
+        lines = [json.dumps({"id": name, "text": "none"}) for name in names]
+        answers.write_text("\n".join(lines) + "\n")
+
+    answer(17)
+    teacher = f"teachers=[{{predictions: {answers}}}]"
+    loss = "losses={answer_ce: {weight: 1.0, labels: teacher}}"
+    settings = (teacher, loss, *SETTINGS[1:3], *SETTINGS[4:])
+    asked = [part for setting in settings for part in ("--set", setting)]
+    ended = kd("run", toy_spec, "--plugin", toy_plugin, "--run-dir", run, "--force", *asked)
+    assert json.loads((run / "summary.json").read_text())["outcome"] == "undecided"
+    manifest = read_manifest(run)
+    manifest["data"]["predictions"] = sha256(answers.read_bytes()).hexdigest()
+    before = (run / "journal.jsonl").read_bytes()
+    old, new = json.dumps(manifest), (run / "manifest.json").read_text()
+    for recorded in (old, new):  # as an earlier version did
+        (run / "manifest.json").write_text(recorded)
+        ended = kd("confirm", run, "--more", 150, "--set", "domain.options.largest=20")
+        assert ended.exit_code == 2
+        assert "items have no answer, the first is '" in ended.stderr
+        assert (run / "summary.json").exists()
+        assert (run / "journal.jsonl").read_bytes() == before
+        assert not (run / "added").exists()
+    answer(21)
+    ended = kd("confirm", run, "--more", 150, "--set", "domain.options.largest=20", "--json")
+    assert ended.json["sizes"][0]["confirm"]["n"] == 210
+    answers.write_text(answers.read_text().replace("none", "other"))
+    with pytest.raises(RunError, match="predictions differ"):
+        begun_search(run, read_manifest(run)).check_data(read_manifest(run))

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kdsearch.errors import DataError
-from kdsearch.inputs.added_items import new_items, read_added, split_name, write_added
+from kdsearch.inputs.added_items import (
+    added_path,
+    new_items,
+    read_added,
+    split_name,
+    write_added,
+)
 from kdsearch.inputs.near_duplicates import DuplicateRule
 from kdsearch.plugin import Example
 
@@ -87,3 +93,21 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert split_name(1) == "confirm"
     write_added(tmp_path, split_name(2), examples)
     assert read_added(tmp_path, "confirm-2") == examples
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ('{"id": "b", "que', "malformed item: Unterminated"),
+        ('{"id": "b"}', "malformed item: 'aliases'"),
+        ('{"id": "b", "aliases": [], "choices": [], "other": 1}', "malformed item: .*other"),
+    ],
+)
+def test_a_line_that_is_no_item_is_named(tmp_path: Path, line: str, fault: str) -> None:
+    write_added(tmp_path, "confirm-2", [Example("a", "What?", "x")])
+    path = added_path(tmp_path, "confirm-2")
+    path.write_text(f"{path.read_text()}{line}\n")
+    with pytest.raises(DataError, match=rf"confirm-2\.jsonl:2: {fault}"):
+        read_added(tmp_path, "confirm-2")
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        read_added(tmp_path, "confirm-3")

@@ -10,7 +10,10 @@ from kdsearch.inputs.near_duplicates import (
     NearDuplicates,
     near_copies,
 )
+from kdsearch.inputs.tally import repeat_warnings
 from kdsearch.plugin import Answer, Example
+from kdsearch.spec.models import Splits
+from kdsearch.splits import divide
 
 TWEET = "shares of the maker fell sharply in late trading after it cut its outlook for the year"
 SUM = "a shop sold 12 red apples and then 7 green pears to a man who came in from the rain today"
@@ -104,3 +107,33 @@ def test_units_leave_whole_and_ids_may_be_shared() -> None:
     ]
     other = Example("3", TWEET.replace("year", "quarter"), "yes")
     assert near_copies(own, [other], DuplicateRule()) == {"1", "2"}
+
+
+def clustered(unit: str | None = None, count: int = 60) -> list[Example]:
+    """Passages of 40 words, five questions each that differ in the last word."""
+    return [
+        Example(
+            f"{c}.{k}", " ".join(f"w{c}x{n}" for n in range(40)) + f" last{k}", "yes",
+            unit=unit and f"{unit}{c}",
+        )
+        for c in range(count)
+        for k in range(5)
+    ]  # fmt: skip
+
+
+def test_repeats_within_a_split_are_counted_unless_they_are_of_one_unit() -> None:
+    rule = DuplicateRule(generated=False)
+    for unit, repeats in ((None, 300), ("passage", 0)):
+        examples = clustered(unit)
+        assert NearDuplicates(examples, rule).repeated([e.id for e in examples]) == repeats
+
+
+def test_repeats_within_confirm_and_dev_are_told() -> None:
+    asked = Splits.model_validate({"dev": 50, "confirm": 300, "near_duplicates": "keep"})
+    tally = divide(clustered(count=80), asked, 0, rule=DuplicateRule(generated=False)).tally
+    assert tally.confirm_repeats > 250
+    told = [*repeat_warnings(tally.to_json(), {"confirm": 300, "dev": 50})]
+    assert f"{tally.confirm_repeats} of 300 confirm items nearly repeat another one" in told[0]
+    assert "50 dev items" in told[1]
+    assert not [*repeat_warnings({"confirm_repeats": 2}, {"confirm": 300})]
+    assert divide(clustered(count=80), asked, 0, rule=DuplicateRule()).tally.confirm_repeats == 0

@@ -10,7 +10,7 @@ import pytest
 
 from kdsearch.errors import PluginError
 from kdsearch.plugin import Answer, Example, Options, Prediction, Prompt, Scores
-from kdsearch.plugin.answers import number_scores, token_f1
+from kdsearch.plugin.answers import last_number, number_scores, token_f1
 from kdsearch.plugin.choices import choice_scores
 from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.plugin.union import Member, Union
@@ -43,7 +43,7 @@ class Scored:
 
     def format(self, example: Example, options: Any) -> Prompt:
         if isinstance(example.answer, int):
-            names = ("A", "B", "C")[: len(example.choices)]
+            names = tuple("ABC"[at : at + 1] or str(at) for at in range(len(example.choices)))
             return Prompt(names[example.answer], "?", choices=names)
         return Prompt(f" {example.answer}", "?")
 
@@ -155,7 +155,7 @@ def test_an_alias_is_no_wrong_answer(examples: list[Example]) -> None:
 def test_a_number_within_the_tolerance_is_no_wrong_answer() -> None:
     near = [Example(text, "?", text) for text in ("100", "100.5")]
     check(
-        each(lambda p, e: abs(float(p.text or 0) / float(e.answer) - 1) < 0.01),
+        each(lambda p, e: abs(float(last_number(p.text) or 0) / float(e.answer) - 1) < 0.01),
         near,
         answer=Answer.NUMBER,
     )
@@ -187,3 +187,43 @@ def test_two_hundred_examples_at_most_are_scored() -> None:
 
     check(score, [Example(str(n), "?", n % 2, choices=CHOICES) for n in range(1000)])
     assert max(seen) == 200
+
+
+FOUR = [Example(str(n), f"q {n}", n % 4, choices=("a", "b", "c", "d")) for n in range(300)]
+MANY = [
+    Example(str(n), "?", n % 77, choices=tuple(f"class {c}" for c in range(77))) for n in range(200)
+]
+TAILED = [Example(str(n), f"q {n}", f"answer{n % 50} tail") for n in range(300)]
+DIGITS = [Example(str(n), "?", str(n)) for n in range(300)]
+
+
+def chosen(prediction: Prediction, example: Example) -> bool:
+    return prediction.choice == example.answer
+
+
+@pytest.mark.parametrize(
+    ("score", "examples"),
+    [
+        (lambda p, e: chosen(p, e) or int(e.id) % 2, FOUR),
+        (lambda p, e: chosen(p, e) or p.choice == 0, FOUR),
+        (lambda p, e: chosen(p, e) or p.choice == 0, MANY),
+        (lambda p, e: abs(int(p.choice or 0) - int(e.answer)) <= 1, FOUR),
+        (lambda p, e: 1.0 if chosen(p, e) else 0.9, FOUR),
+        (lambda p, e: p.text == e.answer or int(e.id) % 2, TAILED),
+        (lambda p, e: p.text == e.answer or len(p.text) > 25, TAILED),
+        (lambda p, e: p.text == e.answer or len(p.text) > 500, TAILED),
+        (lambda p, e: 1.0 if p.text == e.answer else 0.9, TAILED),
+        (lambda p, e: p.text in (e.answer, "0"), DIGITS),
+    ],
+)
+def test_a_metric_that_lies_at_times_is_refused(
+    score: Callable[[Prediction, Example], float], examples: list[Example]
+) -> None:
+    with pytest.raises(PluginError, match=r"score\(\) .*gives 'accuracy'"):
+        check(each(score), examples)
+
+
+def test_an_ordinal_scale_passes() -> None:
+    graded = each(lambda p, e: 1.0 - abs(int(p.choice or 0) - int(e.answer)) / 4)
+    scale = tuple("abcde")
+    check(graded, [Example(str(n), "?", (1, 2, 3)[n % 3], choices=scale) for n in range(99)])

@@ -4,12 +4,14 @@ from random import Random
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from kdsearch.errors import RunError
 from kdsearch.plugin import Example
 from kdsearch.search.ledger import ConfirmLedger, default_path, item_keys, reuse_warning
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 ITEMS = [Example(str(place), f"What is {place} plus {place}?", "x") for place in range(1000)]
@@ -97,6 +99,56 @@ def test_the_ledger_is_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_path().is_relative_to(tmp_path / ".local" / "state")
+
+
+def test_a_relative_state_folder_is_ignored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_path() == tmp_path / ".local" / "state" / "kdsearch" / "confirm.jsonl"
+
+
+def test_an_unknown_home_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", unknown)
+    with pytest.raises(RunError, match="set XDG_STATE_HOME"):
+        ConfirmLedger()
+
+
+def test_a_lock_that_stays_is_named(ledger: ConfirmLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.check_writable()
+    monkeypatch.setattr("kdsearch.search.ledger.LOCKED", 0.1)
+    waiting = ConfirmLedger(ledger.path)
+    with (
+        FileLock(ledger.path.with_suffix(".lock")),
+        pytest.raises(RunError, match=r"confirm\.lock: .* locked .*stop the process"),
+    ):
+        spend(waiting, "a")
+
+
+@pytest.mark.parametrize("call", ["earlier", "open", "settle"])
+def test_what_the_disk_refuses_is_told(ledger: ConfirmLedger, call: str) -> None:
+    ledger.path.mkdir(parents=True)
+    ask: dict[str, Callable[[], object]] = {
+        "earlier": lambda: ledger.earlier(keys(0, 9)),
+        "open": lambda: spend(ledger, "a"),
+        "settle": lambda: ledger.settle("a", "/runs/a", 0.0),
+    }
+    with pytest.raises(RunError, match=r"confirm\.jsonl: the ledger .* cannot be .*directory"):
+        ask[call]()
+
+
+def test_a_full_disk_is_told(ledger: ConfirmLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(RunError, match="No space left on device"):
+        spend(ledger, "a")
 
 
 def test_a_warning_names_a_few_runs_and_counts_the_rest() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kdsearch.events import ConfirmOpened, ConfirmTested
 from kdsearch.plugin import Example
 from kdsearch.search.journal import Journal
 from kdsearch.search.ledger import ConfirmLedger, item_keys
@@ -58,3 +59,24 @@ def test_a_killed_run_spends_once_and_a_copy_with_other_results_again(run: RunOp
         assert copy.spend() == pytest.approx(0.0045)
     other = replace(run, items=frozenset(list(ITEMS)[:50]))
     assert other.spend() < 0.001
+
+
+def a_test(trial: str, verdict: str, alpha: float, *, exploratory: bool = False) -> ConfirmTested:
+    return ConfirmTested(
+        size="s", trial=trial, verdict=verdict, alpha=alpha, exploratory=exploratory,
+        student_only=1, teacher_only=1, items=100, student_score=0.9, teacher_score=0.9,
+        difference=0.0, lower_bound=-0.1, upper_bound=0.1, p_value=0.1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("trial", "exploratory"), [("c1", False), ("c0", True)])
+def test_a_match_of_another_trial_or_an_exploratory_one_hands_nothing_back(
+    run: RunOpenings, trial: str, exploratory: bool
+) -> None:
+    alpha = run.spend()
+    run.journal.append(ConfirmOpened(sizes=("s",), alphas=(alpha,), fingerprint="", alpha=alpha))
+    run.journal.append(a_test("c0", "no_match", alpha))
+    run.journal.append(a_test(trial, "match", alpha, exploratory=exploratory))
+    run.settle()
+    lost = alpha * (2 if exploratory else 1)
+    assert run.ledger.available(ITEMS, 0.05) == pytest.approx(max(0.05 - lost, 1e-9))
