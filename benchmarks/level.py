@@ -1,6 +1,6 @@
 """Simulate searches in which every match is false, and print how often one is declared.
 
-    python -m benchmarks.level                    # every design: 15 minutes of one core
+    python -m benchmarks.level                    # every design: 15 to 20 minutes of one core
     python -m benchmarks.level --searches 400     # quicker and coarser
     python -m benchmarks.level --only units       # the designs whose names hold a word
 
@@ -41,8 +41,8 @@ FORMER_SHARE = 4
 """One search in so many is repeated by the former rules."""
 
 ERRORS = 2.0
-"""Monte-Carlo errors by which a design may exceed the level: of 70 designs that all reach it
-exactly, one or two do by chance."""
+"""Monte-Carlo errors by which a design may exceed the level: of 86 designs that all reach it
+exactly, two do by chance."""
 
 
 class Measured(NamedTuple):

@@ -159,10 +159,9 @@ def _ladders() -> Iterator[Design]:
 
 def _looks() -> Iterator[Design]:
     """Yield searches that look again with items added."""
-    for looks in (2, 3, 6):
-        for reserve in (0.1, 0.3):
-            name = f"--more x {looks - 1}, reserve {reserve}, 200 each"
-            yield Design(name=name, draw=MUCH, items=200, looks=looks, reserve=reserve)
+    for looks, reserve in ((2, 0.1), (3, 0.3), (6, 0.1), (6, 0.3)):
+        name = f"--more x {looks - 1}, reserve {reserve}, 200 each"
+        yield Design(name=name, draw=MUCH, items=200, looks=looks, reserve=reserve)
     yield Design(
         name="--more x 1, one-sided, reserve 0.3, 300 each",
         draw=ONE_SIDED, items=300, looks=2, reserve=0.3,

@@ -1,6 +1,6 @@
 """Print how many items a match needs: of a single test, and of whole searches by several rules.
 
-    python -m benchmarks.power                    # every table: MINUTES minutes of one core
+    python -m benchmarks.power                    # every table: 2 to 4 minutes of one core
     python -m benchmarks.power --searches 100     # quicker and coarser
 
 Single tests are computed, not simulated, where nothing else is said.

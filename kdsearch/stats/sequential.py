@@ -78,11 +78,17 @@ def _levels(alphas: tuple[float, ...]) -> tuple[float, ...]:
 
 def _nodes(critical: float) -> tuple[Any, Any]:
     """Return nodes and weights over the values that a statistic has short of a critical one."""
-    import numpy as np
-
-    nodes, weights = np.polynomial.legendre.leggauss(POINTS)
+    nodes, weights = _legendre()
     half = (critical + REACH) / 2.0
     return half * nodes + (critical - REACH) / 2.0, half * weights
+
+
+@lru_cache(maxsize=1)
+def _legendre() -> tuple[Any, Any]:
+    """Return the nodes and weights of Gauss and Legendre, which cost more than all else here."""
+    import numpy as np
+
+    return np.polynomial.legendre.leggauss(POINTS)
 
 
 def _critical(grid: Any, mass: Any, share: float, alpha: float) -> float:

@@ -80,7 +80,7 @@ T_TEST = Method((*NOW.patches, (confirm, "paired_test", former_test)))
 NOMINAL = (quick_tests, "_exact", lambda *_: True)
 """Tango's test as it was, which costs less."""
 
-UNDIVIDED = Method((*NOW.patches, NOMINAL, (confirm.Level, "nominal", lambda *_: 0.05)))
+UNDIVIDED = Method((*NOW.patches, NOMINAL, (confirm.Level, "nominal", property(lambda _: 0.05))))
 """All of alpha anew at each look."""
 
 NO_LEDGER = Method((*NOW.patches, NOMINAL), former=True)
@@ -95,7 +95,7 @@ DEV_SEED = NO_LEDGER
     [
         (T_TEST, "units, 2 items, whole ones lost, 100", 300),
         (T_TEST, "graded, partial losses, 100", 300),
-        (UNDIVIDED, "--more x 2, reserve 0.1, 200 each", 200),
+        (UNDIVIDED, "--more x 2, reserve 0.3, 200 each", 200),
         (DEV_SEED, "3 seeds, 3.0 points apart, 500", 700),
         (NO_LEDGER, "5 runs on the same items, 300", 150),
     ],
