@@ -8,21 +8,12 @@ from typing import TYPE_CHECKING, Any
 from kdsearch.errors import ExitCode, RunError
 from kdsearch.events import (
     AblationSkipped,
-    ConfirmChecked,
-    ConfirmOpened,
     ConfirmTested,
     Event,
-    ModelAudited,
     Record,
-    RunFinished,
-    RunStarted,
-    SizeDecided,
-    TeacherReady,
     TermAblated,
     TrialFailed,
     TrialFinished,
-    TrialProgress,
-    TrialStarted,
     TrialStopped,
 )
 from kdsearch.inputs.tally import repeat_warnings
@@ -34,6 +25,7 @@ from kdsearch.search.audits import (
     takes_shortcut,
 )
 from kdsearch.search.cost import Ledger, seconds_running
+from kdsearch.search.journal_facts import JournalFacts
 from kdsearch.search.ledger import reuse_warning
 from kdsearch.search.reliability import confirm_json
 from kdsearch.search.rules import Outcome, Verdict
@@ -54,70 +46,6 @@ SCHEMA_VERSION = 1
 INTERRUPTED = "interrupted"
 """The outcome of a run that has not finished."""
 
-Ending = TrialFinished | TrialStopped | TrialFailed
-
-
-class _Facts:
-    """The events of a journal by what they are about; the last word counts."""
-
-    def __init__(self, events: Sequence[Event]) -> None:
-        self.plan: Mapping[str, Any] = {}
-        self.teacher: TeacherReady | None = None
-        self.finished: RunFinished | None = None
-        self.opened: ConfirmOpened | None = None
-        self.checked: ConfirmChecked | None = None
-        self.started: dict[str, set[str]] = {}
-        """By size; the teacher's own training is of none."""
-        self.endings: dict[str, Ending] = {}
-        self.decided: dict[str, SizeDecided] = {}
-        self.tested: dict[str, ConfirmTested] = {}
-        self.audits: dict[str | None, ModelAudited] = {}
-        """By size; None is the teacher."""
-        self.ablations: list[TermAblated | AblationSkipped] = []
-        self.ablated: set[str] = set()
-        """Trials that are no part of the search."""
-        for event in events:
-            self._take(event)
-
-    def _take(self, event: Event) -> None:
-        size, trial = event.size or "", event.trial or ""
-        if isinstance(event, TrialStarted | TrialProgress | Ending):
-            self.started.setdefault(size, set()).add(trial)
-        match event:
-            case TrialStarted() if event.without is not None:
-                self.ablated.add(trial)
-            case TermAblated() | AblationSkipped():
-                self.ablations.append(event)
-            case RunStarted():
-                self.plan, self.finished = event.plan, None
-            case TeacherReady():
-                self.teacher = event
-            case RunFinished():
-                self.finished = event
-            case ConfirmOpened(look=1):
-                self.opened = event
-            case ConfirmChecked():
-                self.checked = event
-            case SizeDecided():
-                if size not in self.tested or event.decided_on == "confirm":
-                    self.decided[size] = event
-            case ConfirmTested():
-                self.tested[size] = event
-            case ModelAudited():
-                self.audits[event.size] = event
-            case TrialFinished() | TrialStopped() | TrialFailed():
-                self.endings[trial] = event
-
-    def finished_trial(self, trial: str | None) -> TrialFinished | None:
-        ending = self.endings.get(trial or "")
-        return ending if isinstance(ending, TrialFinished) else None
-
-    def baseline(self, size: str) -> TrialFinished | None:
-        for ending in self.endings.values():
-            if isinstance(ending, TrialFinished) and ending.index is None and ending.size == size:
-                return ending
-        return None
-
 
 def read_summary(run: Path) -> dict[str, Any] | None:
     """Return the summary that a run wrote; None where there is none, or a fault has cut it."""
@@ -134,7 +62,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
     Raises:
         RunError: If the journal does not begin with what the run planned.
     """
-    facts = _Facts([record.event for record in records])
+    facts = JournalFacts([record.event for record in records])
     if not facts.plan:
         raise RunError("the journal does not say what the run planned: it has no run_started")
     plan = facts.plan
@@ -168,7 +96,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _sentence(facts: _Facts) -> str:
+def _sentence(facts: JournalFacts) -> str:
     """Return the run's answer, with what the audit has against the student that it names."""
     if facts.finished is None:
         return "The run has not finished."
@@ -192,7 +120,7 @@ def exit_code(summary: Mapping[str, Any]) -> ExitCode:
     return ExitCode.TRIALS_FAILED if summary["trials"]["failed"] else ExitCode.NO_MATCH
 
 
-def _teacher(facts: _Facts) -> dict[str, Any]:
+def _teacher(facts: JournalFacts) -> dict[str, Any]:
     ready = facts.teacher
     test = max(facts.tested.values(), key=lambda tested: tested.items, default=None)
     confirm = test and _scored(test.teacher_score, test.items, facts.plan)
@@ -216,7 +144,7 @@ def _scored(score: float, items: int, plan: Mapping[str, Any]) -> dict[str, Any]
     return {"score": score, "n": items, "ci": list(interval)}
 
 
-def _supported(facts: _Facts) -> dict[str, Any]:
+def _supported(facts: JournalFacts) -> dict[str, Any]:
     """Return the margins that confirm supports: by planned and by observed disagreement."""
     shown = _most_telling(facts)
     observed = None
@@ -237,7 +165,7 @@ def _disagreement(trial: TrialFinished) -> float:
     return (trial.student_only + trial.teacher_only) / trial.items
 
 
-def _most_telling(facts: _Facts) -> TrialFinished | None:
+def _most_telling(facts: JournalFacts) -> TrialFinished | None:
     """Return the candidate's trial; without a candidate the best trial that is no baseline."""
     if facts.opened:
         decided = facts.decided.get(facts.opened.sizes[0])
@@ -252,7 +180,7 @@ def _most_telling(facts: _Facts) -> TrialFinished | None:
     return max(distilled, key=lambda ending: ending.score, default=None)
 
 
-def _size(facts: _Facts, planned: Mapping[str, Any]) -> dict[str, Any]:
+def _size(facts: JournalFacts, planned: Mapping[str, Any]) -> dict[str, Any]:
     name = planned["size"]
     decided, baseline = facts.decided.get(name), facts.baseline(name)
     best = facts.finished_trial(decided.trial if decided else None)
@@ -300,7 +228,7 @@ def _domains(domains: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {"domains": {label: dict(told) for label, told in domains.items()}} if domains else {}
 
 
-def _selected(facts: _Facts) -> dict[str, Any] | None:
+def _selected(facts: JournalFacts) -> dict[str, Any] | None:
     """Return the smallest size that matched, and what speaks against it."""
     withheld = facts.finished.withheld if facts.finished else ()
     if facts.finished and facts.finished.outcome == Outcome.UNRELIABLE_DATA:
@@ -345,7 +273,7 @@ def ablation_json(event: TermAblated | AblationSkipped) -> dict[str, Any]:
     }
 
 
-def _cost(records: Sequence[Record], facts: _Facts) -> dict[str, Any]:
+def _cost(records: Sequence[Record], facts: JournalFacts) -> dict[str, Any]:
     trial_flops = {size["size"]: size["trial_flops"] for size in facts.plan["sizes"]}
     ledger = Ledger(trial_flops, facts.plan["cost"]["exhaustive_grid_flops"])
     for record in records:
@@ -362,11 +290,11 @@ def _cost(records: Sequence[Record], facts: _Facts) -> dict[str, Any]:
     }
 
 
-def _count(facts: _Facts, kind: type[Event]) -> int:
+def _count(facts: JournalFacts, kind: type[Event]) -> int:
     return sum(isinstance(ending, kind) for ending in facts.endings.values())
 
 
-def _warnings(facts: _Facts) -> list[str]:
+def _warnings(facts: JournalFacts) -> list[str]:
     chosen = _selected(facts) if facts.finished else None
     return [
         *forced_warnings(
@@ -381,7 +309,7 @@ def _warnings(facts: _Facts) -> list[str]:
     ]
 
 
-def _reuse_warnings(facts: _Facts) -> Iterable[str]:
+def _reuse_warnings(facts: JournalFacts) -> Iterable[str]:
     """Say that earlier runs have spent of the chance of a false match."""
     openings = facts.plan.get("confirm_opened_by", ())
     runs = [opening["run"] for opening in openings if opening.get("spent", 1.0)]
@@ -390,7 +318,7 @@ def _reuse_warnings(facts: _Facts) -> Iterable[str]:
         yield reuse_warning(runs, facts.plan.get("alpha_available") or alpha, alpha)
 
 
-def _opening_alpha(facts: _Facts) -> float:
+def _opening_alpha(facts: JournalFacts) -> float:
     """Return what the first opening of confirm spends, or may spend."""
     if facts.opened and facts.opened.alpha is not None:
         return facts.opened.alpha
@@ -399,13 +327,13 @@ def _opening_alpha(facts: _Facts) -> float:
     return float(whole * (1.0 - match.get("reserve", 0.0)))
 
 
-def _cut_warnings(facts: _Facts) -> Iterable[str]:
+def _cut_warnings(facts: JournalFacts) -> Iterable[str]:
     cut = facts.teacher.cut if facts.teacher else {}
     if counts := [f"{count:,} of {split}" for split, count in cut.items() if count]:
         yield f"questions were cut to fit prompt.max_tokens: {', '.join(counts)}"
 
 
-def _margin_warnings(facts: _Facts) -> Iterable[str]:
+def _margin_warnings(facts: JournalFacts) -> Iterable[str]:
     match, observed = facts.plan["match"], _supported(facts)["observed"]
     margin, kept = match.get("margin"), match.get("retain")
     if kept is not None and facts.teacher:  # what it allows an equal student to lose
