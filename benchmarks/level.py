@@ -41,7 +41,7 @@ FORMER_SHARE = 4
 """One search in so many is repeated by the former rules."""
 
 ERRORS = 2.0
-"""Monte-Carlo errors by which a design may exceed the level: of 86 designs that all reach it
+"""Monte-Carlo errors by which a design may exceed the level: of 85 designs that all reach it
 exactly, two do by chance."""
 
 
