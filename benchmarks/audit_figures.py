@@ -28,7 +28,7 @@ def nominal_level(looks: list[dict[str, Any]]) -> float:
             return before - normal_cdf([*critical, value], joint)
 
         goal = look["alpha"]
-        critical.append(optimize.brentq(lambda value: spent(value) - goal, 0.0, 8.0))  # noqa: B023
+        critical.append(optimize.brentq(lambda value: spent(value) - goal, 0.0, 8.0))  # noqa: B023  # used at once
     return float(stats.norm.sf(critical[-1]))
 
 
