@@ -29,6 +29,8 @@ class ExitCode(IntEnum):
     """No student matched and some trials failed."""
     INTERNAL = 70
     """A fault of kdsearch itself."""
+    MACHINE = 75
+    """The machine failed, such as a full disk; no result was lost and the run can be resumed."""
     INTERRUPTED = 130
     """Stopped by the user; the run can be resumed."""
 
@@ -87,6 +89,19 @@ class ModelError(KdsearchError):
 
 class RunError(KdsearchError):
     """A run directory exists already, is none, or belongs to another spec."""
+
+
+class DamagedFileError(RunError):
+    """A file of a run directory is not what was written."""
+
+
+class StorageError(RunError):
+    """Files cannot be written or are lost: no fault of a trial, and no evidence about it.
+
+    It ends the run, which can be resumed.
+    """
+
+    exit_code = ExitCode.MACHINE
 
 
 class PluginError(KdsearchError):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kdsearch.errors import ModelError, RunError, did_you_mean
+from kdsearch.errors import ModelError, RunError, StorageError, did_you_mean
 from kdsearch.plugin.domain_calls import score_predictions
 from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.questions import chance_of
 from kdsearch.spec.models import Evaluation, PromptFormat
 from kdsearch.spec.record import Record, read_record
 from kdsearch.stats.intervals import Interval, aggregate_intervals, mean_interval
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -294,11 +294,7 @@ def copy_student(student: Found, destination: Path) -> None:
     """
     if destination.exists():
         raise RunError("it exists already", where=str(destination), fix="name another folder")
-    draft = destination.with_name(f"{destination.name}.new")
     try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(draft, ignore_errors=True)  # of a copy that was interrupted
-        shutil.copytree(student.folder, draft)
-        draft.rename(destination)
-    except OSError as error:
-        raise RunError(f"cannot be written: {error.strerror}", where=str(destination)) from error
+        Folder(destination.absolute().parent).copy(student.folder, destination.name)
+    except StorageError as error:
+        raise RunError(error.message, where=str(destination), fix="name another folder") from error

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-SCHEMA = 1
+SCHEMA = 2
+"""Of journal lines; those of 1 do not carry checksums."""
+
+READABLE = (1, SCHEMA)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +50,11 @@ class RunStarted(Event):
     plan: Mapping[str, Any]
     """What the run is going to do: sizes, configurations, margin, planned costs."""
     resumed: bool = False
+    retried: tuple[str, ...] = ()
+    """Failed trials that are trained again."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "retried", tuple(self.retried))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +84,8 @@ class TeacherReady(Event):
     """Whether a student that only guesses would be outside the margin."""
     sensitivity: Mapping[str, Any] = field(default_factory=dict)
     """What that was read off: see `search.sensitivity.Sensitivity`."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The digest of each file or folder that trials rely on, by its path in the run directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +157,23 @@ class TrialFinished(Event):
     """The step whose weights the student has."""
     ended: str = ""
     """Why it stopped early."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """As in `TeacherReady`: of its student and its answers to dev."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialRepaired(Event):
+    """A finished trial whose files were damaged was trained again; decisions on dev stand."""
+
+    reason: str
+    """What was damaged."""
+    score: float
+    """On dev, now."""
+    before: float
+    """On dev, when it finished."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """As in `TrialFinished`: from now on."""
+    flops: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,6 +255,8 @@ class ConfirmChecked(Event):
     """By label, of a search over several domains: what is said here of each."""
     flops: Mapping[str, float] = field(default_factory=dict)
     """What answering confirm cost, where no test follows that says so."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """As in `TeacherReady`: of the teacher's answers to confirm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,6 +293,8 @@ class ConfirmTested(Event):
     bounds and p-value are then those of the one whose p-value is largest, `worst`; scores and
     counts are of all items."""
     worst: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    """As in `TeacherReady`: of the students' answers to confirm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,6 +326,8 @@ class ModelAudited(Event):
     errors: Mapping[str, Any] | None = None
     """A student's beside its teacher's: see `search.mistakes.contrast`."""
     flops: Mapping[str, float] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    """As in `TeacherReady`: of the items that it wrote down."""
     error: str = ""
     """Why the model could not be audited."""
 
@@ -358,6 +391,8 @@ class Record:
     sequence: int
     time: float
     event: Event
+    schema: int = SCHEMA
+    """Of the line that it was read from."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the journal's line as a dictionary."""
@@ -371,9 +406,9 @@ class Record:
         Raises:
             ValueError: If the line is of an unknown schema or event.
         """
-        if line.get("schema") != SCHEMA or line.get("event") not in Event.kinds:
+        if line.get("schema") not in READABLE or line.get("event") not in Event.kinds:
             raise ValueError(f"not a journal line of schema {SCHEMA}: event {line.get('event')!r}")
         kind = Event.kinds[line["event"]]
         known = {entry.name for entry in fields(kind)}
         values = {key: value for key, value in line.items() if key in known}
-        return cls(line["sequence"], line["time"], kind(**values))
+        return cls(line["sequence"], line["time"], kind(**values), line["schema"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kdsearch.errors import InconsistentDataError, told
+from kdsearch.errors import told
 from kdsearch.search.rules import Idle
+from kdsearch.search.run_faults import run_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,11 +37,11 @@ def run_locally(director: Director, spec: SearchSpec, folder: Path) -> None:
 
         try:
             result = perform(job.payload, report)
-        except InconsistentDataError:
-            raise
         except _Stopped:
             director.stopped_job(job.id, str(director.stop_reason(job.id)))
         except Exception as error:  # whatever a job raises fails this job alone; it is shown
+            if (fault := run_fault(error, director.run)) is not None:
+                raise fault from error
             director.failed_job(job.id, told(error))
         else:
             director.finished_job(job.id, result)

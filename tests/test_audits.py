@@ -28,6 +28,7 @@ from kdsearch.search.audits import audit_figures, shortcuts_of, takes_shortcut
 from kdsearch.search.journal import read
 from kdsearch.search.shortcuts import ALWAYS
 from kdsearch.spec.loading import load_spec
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -192,6 +193,7 @@ def audit_of(
 
     match = SimpleNamespace(margin=0.05, retain=None, confidence=0.95, metric="accuracy")
     workspace: Any = SimpleNamespace(
+        files=Folder(folder),
         parts=SimpleNamespace(domain=domain),
         assigned=SimpleNamespace(dev=examples),
         spec=SimpleNamespace(match=match),
@@ -201,7 +203,7 @@ def audit_of(
     )
     monkeypatch.setattr("kdsearch.distill.audit.answer", constructed)
     asked = constructed(None, None, workspace.encoded(examples, None), domain, "accuracy")
-    asked.write(folder / "dev.jsonl")
+    asked.write(Folder(folder), folder / "dev.jsonl")
     reader: Any = Student(None, SimpleNamespace(eos_token_id=1))
     return Audit(workspace, folder, reader).shortcuts()
 

@@ -11,6 +11,7 @@ import click
 from kdsearch.cli.options import json_option, make_host, plugin_options, settings_option
 from kdsearch.cli.output import print_json, print_table
 from kdsearch.errors import RunError
+from kdsearch.storage.folder import write_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -108,7 +109,4 @@ def _check_free(path: Path) -> None:
 
 def _write(path: Path, answered: Iterable[Answered]) -> None:
     lines = [json.dumps(line) for each in answered for line in each.lines()]
-    try:
-        path.write_text("\n".join(lines) + "\n", encoding="utf8")
-    except OSError as error:
-        raise RunError(f"cannot be written: {error.strerror}", where=str(path)) from error
+    write_output(path, "\n".join(lines) + "\n")

@@ -12,6 +12,7 @@ import click
 
 from kdsearch.cli.options import make_host
 from kdsearch.errors import SpecError
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,13 +59,7 @@ def new(kind: str, name: str, into: Path) -> None:
     if folder.exists():
         raise SpecError("it exists already, and nothing is overwritten", where=str(folder))
     for place, text in _written(kind, name):
-        file = folder / place
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf8")
-        except OSError as error:
-            message = f"cannot be written: {error.strerror}"
-            raise SpecError(message, where=str(file)) from error
+        Folder(into).write(into.absolute() / f"kdsearch-{name}" / place, text)
     click.echo(f"wrote {folder}")
     click.echo(f"next: pip install -e {folder} && pytest {folder}")
 

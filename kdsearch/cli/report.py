@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kdsearch.cli.options import run_argument
-from kdsearch.errors import RunError
+from kdsearch.storage.folder import write_output
 
 
 @click.command()
@@ -39,8 +39,5 @@ def report(run_directory: Path, output: Path | None) -> None:
     page = run_directory / "report.html" if output is None else output
     trials = read_curves(run_directory, run.summary, run.records)
     text = render(run.summary, run.records, items, trials)
-    try:
-        page.write_text(text, encoding="utf8")
-    except OSError as error:
-        raise RunError(f"cannot write the page: {error.strerror}", where=str(page)) from error
+    write_output(page, text)
     click.echo(str(page))

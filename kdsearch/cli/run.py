@@ -21,7 +21,7 @@ from kdsearch.cli.options import (
     spec_argument,
 )
 from kdsearch.cli.output import print_json, print_table
-from kdsearch.errors import ExitCode
+from kdsearch.errors import ExitCode, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Add sizes or configurations to the run in --run-dir; confirm proves nothing new then.",
 )
+@click.option("--shared", is_flag=True, help="Let other users read the run directory.")
 @plugin_options
 def run(
     spec_file: Path,
@@ -58,13 +59,15 @@ def run(
     as_json: bool,
     force: bool,
     allow_exploratory: bool,
+    shared: bool,
     plugin_files: tuple[Path, ...],
     strict: bool,
 ) -> int:
     """Carry out a search, from the teacher to the verdicts.
 
     Exit codes: 0 a student matched, 1 none did, 2 the spec or its data are wrong, 3 a plugin
-    problem, 4 none matched and trials failed, 130 interrupted.
+    problem, 4 none matched and trials failed, 75 the machine failed, 130 interrupted; of the last
+    two the run can be resumed.
     """
     from kdsearch.cluster.launch import check_cluster
     from kdsearch.run import run as carry_out
@@ -85,6 +88,7 @@ def run(
                 on_ray(address),
                 force=force,
                 allow_exploratory=allow_exploratory,
+                shared=shared,
                 sinks=[printer],
             )
 
@@ -94,18 +98,23 @@ def run(
 
 @click.command()
 @run_argument
+@click.option("--retry-failed", is_flag=True, help="Train the trials that failed again.")
 @address_option
 @display_option
 @json_option
-def resume(run_directory: Path, address: str | None, display: str, as_json: bool) -> int:
+def resume(
+    run_directory: Path, retry_failed: bool, address: str | None, display: str, as_json: bool
+) -> int:
     """Continue a run that was interrupted.
 
-    Of a finished one, show its answer and end with its exit code.
+    Files that were damaged are made again. Of a finished run, show its answer and end with its exit
+    code.
     """
     from kdsearch.run import resume as carry_on
 
     def search(printer: Printer) -> dict[str, Any]:
-        return carry_on(run_directory, on_ray(address), sinks=[printer])
+        executor = on_ray(address)
+        return carry_on(run_directory, executor, retry_failed=retry_failed, sinks=[printer])
 
     return carried_out(search, run_directory, display, as_json=as_json, past=True)
 
@@ -144,6 +153,10 @@ def carried_out(
         if folder.exists():
             click.echo(f"continue with: kdsearch resume {shlex.quote(str(folder))}", err=True)
         return ExitCode.INTERRUPTED
+    except StorageError:
+        if (folder / "manifest.json").exists():
+            click.echo(f"continue with: kdsearch resume {shlex.quote(str(folder))}", err=True)
+        raise
     if as_json:
         print_json(summary)
     else:

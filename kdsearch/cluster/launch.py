@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from kdsearch.cluster.nodes import check_visible, count_slots, fitting, trial_shape
 from kdsearch.cluster.session import LOCAL, check_address, ray_session
 from kdsearch.errors import RunError
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +65,7 @@ def run_jobs(
         shape = trial_shape(resources)
         nodes = fitting(ray.nodes(), shape)
         slots = count_slots(nodes, shape)
-        folder.mkdir(parents=True, exist_ok=True)
+        Folder(folder.parent).make(folder.name)
         check_visible(ray, nodes, folder.absolute())
         searcher = DirectedSearcher(director, perform=perform, locks=folder.absolute() / "locks")
         limiter = ConcurrencyLimiter(searcher, min(slots, resources.max_concurrent or slots))

@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.errors import RunError
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,7 +81,8 @@ def check_visible(ray: Any, nodes: Sequence[Node], folder: Path) -> None:
     if not others:
         return
     marker = folder / f"seen-{uuid.uuid4().hex}"
-    marker.touch()
+    own = Folder(folder)
+    own.write(marker.name, "")
     try:
         look = ray.remote(num_cpus=0, max_retries=0)(_exists)
         affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
@@ -93,7 +95,7 @@ def check_visible(ray: Any, nodes: Sequence[Node], folder: Path) -> None:
             if (fault := _fault(ray, answer)) is not None:
                 raise RunError(f"node {name} {fault.what}", where=str(folder), fix=fault.fix)
     finally:
-        marker.unlink()
+        own.remove(marker.name)
 
 
 class _Fault(NamedTuple):

@@ -16,8 +16,8 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from kdsearch.cluster.trainable import MESSAGE
-from kdsearch.errors import InconsistentDataError
 from kdsearch.search.rules import Idle
+from kdsearch.search.run_faults import rebuilt, run_fault
 
 if TYPE_CHECKING:
     from kdsearch.search.director import Director
@@ -91,7 +91,7 @@ class DirectedSearcher(Searcher):
                 return self.director.stop_reason(job) is not None
             del self._jobs[trial_id]
             if "fault" in message:
-                raise InconsistentDataError(**message["fault"])
+                raise rebuilt(message["fault"])
             if "error" in message:
                 self.director.failed_job(job, message["error"])
             else:
@@ -121,7 +121,10 @@ class DirectedSearcher(Searcher):
                 self.director.stopped_job(job, reason)
             elif deaths:
                 times = f" {len(deaths)} times" if len(deaths) > 1 else ""
-                self.director.failed_job(job, f"its worker died{times}: {deaths[-1]}")
+                died = RuntimeError(f"its worker died{times}: {deaths[-1]}")
+                if (fault := run_fault(died, self.director.run)) is not None:
+                    raise fault
+                self.director.failed_job(job, str(died))
             else:
                 self.director.failed_job(job, "its worker was still busy with an earlier trial")
         except Exception as fault:  # kept in `fault` and raised by the caller of Tune

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from kdsearch.cluster.session import ray_module
-from kdsearch.errors import InconsistentDataError, RunError, told
+from kdsearch.errors import RunError, told
+from kdsearch.search.run_faults import described, run_fault
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,11 +56,10 @@ def _outcome(
         with _held(Path(config["locks"]), job["id"]):
             return "result", resolve_name(config["perform"])(job["payload"], report)
     except Exception as error:  # whatever a job raises fails this job alone; it is shown
-        folder = Path(job["payload"]["run"]) / "failures"
-        folder.mkdir(exist_ok=True)
-        (folder / f"{job['id']}.txt").write_text(traceback.format_exc(), encoding="utf8")
-        if isinstance(error, InconsistentDataError):
-            return "fault", {"message": error.message, "where": error.where, "fix": error.fix}
+        run = Path(job["payload"]["run"])
+        if (fault := run_fault(error, run)) is not None:
+            return "fault", described(fault)
+        Folder(run).write(Path("failures", f"{job['id']}.txt"), traceback.format_exc())
         return "error", told(error)
 
 
@@ -71,7 +72,7 @@ def _held(folder: Path, job: str) -> AbstractContextManager[object]:
     Raises:
         RunError: If another worker does not let go.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    Folder(folder.parent).make(folder.name)
     try:
         return FileLock(folder / f"{job}.lock").acquire(timeout=SECONDS_TO_LET_GO)
     except Timeout as error:

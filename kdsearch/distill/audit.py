@@ -200,7 +200,7 @@ class Audit:
         rows = replace(rows, sources=[source or least for source in rows.sources])
         metric = self.workspace.spec.match.metric
         answers = answer(model, tokenizer, rows, self.domain, metric)
-        answers.write(self.folder / f"{name}.jsonl")
+        answers.write(self.workspace.files, self.folder / f"{name}.jsonl")
         self.tokens += rows.tokens
         return answers
 
@@ -236,9 +236,8 @@ def audited(audit: Audit, teacher: Answers | None, errors: Path) -> dict[str, An
     if teacher is None:
         return found
     items = audit.against(teacher)
-    errors.parent.mkdir(exist_ok=True)
     lines = [json.dumps(item.to_json(), ensure_ascii=False) for item in telling(items)]
-    errors.write_text("".join(f"{line}\n" for line in lines), encoding="utf8")
+    audit.workspace.files.write(errors, "".join(f"{line}\n" for line in lines))
     return {**found, "errors": contrast(items, audit.rules)}
 
 

@@ -30,9 +30,10 @@ def prepare_black_box(
     if given is None:
         raise ValueError(f"teacher '{teacher.name}' is no black box")
     if first:
-        workspace.scratch_tokenizer().save_pretrained(teacher.folder)
+        with workspace.files.fill(teacher.folder) as draft:
+            workspace.scratch_tokenizer().save_pretrained(draft)
     if teacher.needs:
-        write_predictions(teacher.taught_file, given.of(workspace.assigned.train))
+        write_predictions(workspace.files, teacher.taught_file, given.of(workspace.assigned.train))
     dev = workspace.assigned.dev
     if not first and not (dev and given.answers(dev)):
         return None, None, 0
@@ -45,5 +46,5 @@ def answer_given(workspace: Workspace, teacher: OneTeacher, split: str) -> Answe
     examples = workspace.examples(split)
     given = [] if teacher.given is None else teacher.given.of(examples)
     answers = judge(given, examples, workspace.parts.domain, workspace.spec.match.metric)
-    answers.write(teacher.root / f"{split}.jsonl")
+    answers.write(workspace.files, teacher.root / f"{split}.jsonl")
     return answers

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from filelock import FileLock
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from kdsearch.distill.group import TeacherGroup
 from kdsearch.distill.passes import collate
 from kdsearch.distill.signals import Axis, Told, lengths, masks, teacher_signals
-from kdsearch.distill.store import DamagedStoreError, Layout, Shard, StoreFiles
+from kdsearch.distill.store import DamagedStoreError, Layout, Shard, StoreFiles, shard_line
 from kdsearch.errors import ModelError
+from kdsearch.storage import Folder, sealed
+from kdsearch.storage import digest as file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from kdsearch.distill.data import Rows
     from kdsearch.plugin import SignalRequest
 
-FORMAT = 4
+FORMAT = 5
 """Raised whenever the same request would be stored otherwise."""
 
 SHARD_BYTES = 64 * 2**20
@@ -90,7 +91,8 @@ def capture(
     Raises:
         ModelError: If a layer's numbers are too large for float16.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    owned = Folder(folder)
+    owned.make()
     listed = stored_rows(rows)
     path = folder / store_name(teacher, request, listed)
     with FileLock(f"{path}.lock"):
@@ -162,7 +164,8 @@ class _Writer:
         request: SignalRequest,
         model: PreTrainedModel | TeacherGroup,
     ) -> None:
-        self.path = path
+        self.path = path.absolute()
+        self.owned = Folder(self.path.parent)
         self.rows = rows
         self.request = request
         self.model = model if isinstance(model, TeacherGroup) else model.train(False)
@@ -171,15 +174,14 @@ class _Writer:
     def begin(self, files: StoreFiles | None, whole: Sequence[Shard]) -> StoreFiles:
         """Make ready for writing: record what is whole, or begin a new store."""
         if files is None:
-            shutil.rmtree(self.path, ignore_errors=True)
-            self.path.mkdir()
+            self.owned.remove(self.path)
+            self.owned.make(self.path)
             self._describe()
             files = StoreFiles(self.path)
         for name in files.layouts:
-            with files.file(name).open("ab") as stream:
+            with self.owned.stream(files.file(name)) as stream:
                 stream.truncate(files.place(name, range(files.count))[1])
-        lines = "".join(_line(shard) for shard in whole)
-        self._replace("shards.jsonl", lines)
+        self.owned.write(self.path / "shards.jsonl", "".join(map(shard_line, whole)))
         return files
 
     def write(self, files: StoreFiles, rows: range) -> None:
@@ -192,18 +194,17 @@ class _Writer:
         for name in sorted(pieces):
             content = b"".join(pieces.pop(name))
             digest.update(content)
-            with files.file(name).open("r+b") as stream:
+            with self.owned.stream(files.file(name)) as stream:
                 stream.seek(files.place(name, rows)[0])
                 stream.write(content)
-        with (self.path / "shards.jsonl").open("a", encoding="utf8") as ledger:
-            ledger.write(_line(Shard(rows, digest.hexdigest())))
+        self.owned.append(self.path / "shards.jsonl", shard_line(Shard(rows, digest.hexdigest())))
 
     def _describe(self) -> None:
         """Write the index, and the layout as the first row shows it."""
         counts = [lengths(row.source, row.target, causal=self.causal) for row in self.rows]
         index = {f"lengths/{axis}": torch.tensor([each[axis] for each in counts]) for axis in Axis}
         index["keys"] = torch.tensor([list(row.key) for row in self.rows], dtype=torch.uint8)
-        save_file(index, self.path / "rows.safetensors")
+        rows = self.owned.write(self.path / "rows.safetensors", save(index))
         said, _ = self._say(self.rows[:1])
         layouts = {
             name: Layout(
@@ -217,8 +218,9 @@ class _Writer:
             "store": self.path.name,
             "request": asdict(self.request),
             "signals": {name: asdict(layout) for name, layout in layouts.items()},
+            "rows": file_digest(rows),
         }
-        self._replace("layout.json", json.dumps(described))
+        self.owned.write(self.path / "layout.json", sealed(described))
 
     def _batches(self, rows: range) -> Iterator[Sequence[Row]]:
         """Yield rows for one pass each; the first of a batch is its longest."""
@@ -260,13 +262,3 @@ class _Writer:
                     f"{name} holds numbers beyond float16", fix="set cache.states: float32"
                 )
         return found
-
-    def _replace(self, name: str, text: str) -> None:
-        """Write a file whole or not at all."""
-        draft = self.path / f"{name}.new"
-        draft.write_text(text, encoding="utf8")
-        draft.replace(self.path / name)
-
-
-def _line(shard: Shard) -> str:
-    return json.dumps({"rows": [shard.rows.start, shard.rows.stop], "sha256": shard.digest}) + "\n"

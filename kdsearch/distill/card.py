@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.spec.objective import options_of
 from kdsearch.spec.training import BUDGETS
+from kdsearch.storage import read_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,8 +42,7 @@ class Card(NamedTuple):
 def settings_of(trial: Path) -> Mapping[str, Any]:
     """Return what a trial trained with; nothing of one that kept no account."""
     file = trial / SETTINGS
-    settings: Mapping[str, Any] = json.loads(file.read_text("utf8")) if file.exists() else {}
-    return settings
+    return read_sealed(file, optional=True) if file.exists() else {}
 
 
 def licence_of(folder: Path) -> str | None:

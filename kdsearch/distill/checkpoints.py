@@ -7,13 +7,14 @@ hashes of its files, and the identity of the training that it belongs to.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transformers import TrainerCallback
+
+from kdsearch.errors import DamagedFileError
+from kdsearch.storage import Folder, read_sealed, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -50,6 +51,7 @@ class Checkpoints:
 
     def __init__(self, folder: Path, identity: str) -> None:
         self.folder = folder
+        self.owned = Folder(folder)
         self.identity = identity
         self._sealed_best = 0
         """The step of the best weights that the last checkpoint speaks of."""
@@ -67,7 +69,7 @@ class Checkpoints:
         names = {self.best(step).name for step in kept}
         for path in self.folder.glob(f"{BEST}*"):
             if path.name not in names:
-                shutil.rmtree(path)
+                self.owned.remove(path.absolute())
 
     def seal(self, path: Path, best: int = 0) -> None:
         """Declare a checkpoint whole, and remove all others.
@@ -79,15 +81,11 @@ class Checkpoints:
         found = [file for file in path.iterdir() if file.name != SEAL]
         found += self.best(best).iterdir() if best else ()
         files = {str(file.relative_to(self.folder)): _digest(file) for file in sorted(found)}
-        draft = path / f"{SEAL}.new"
-        with draft.open("w", encoding="utf8") as written:
-            json.dump({"identity": self.identity, "best": best, "files": files}, written)
-            written.flush()
-            os.fsync(written.fileno())
-        draft.replace(path / SEAL)
+        content = {"identity": self.identity, "best": best, "files": files}
+        self.owned.write(path.absolute() / SEAL, sealed(content))
         for other in self._all():
             if other != path:
-                shutil.rmtree(other)
+                self.owned.remove(other.absolute())
         self._remove_bests({best})
         self._sealed_best = best
 
@@ -97,10 +95,10 @@ class Checkpoints:
         for path in self._all():
             fault = self._fault(path)
             if fault is None:
-                seal = json.loads((path / SEAL).read_text(encoding="utf8"))
+                seal = read_sealed(path / SEAL, optional=True)
                 self._sealed_best = seal["best"]
                 return Last(path, _step(path), faults)
-            shutil.rmtree(path)
+            self.owned.remove(path.absolute())
             if fault:
                 faults.append(f"its checkpoint at step {_step(path)} is not used: {fault}")
         return Last(None, 0, faults)
@@ -115,11 +113,13 @@ class Checkpoints:
         if not (path / SEAL).exists():
             return ""
         try:
-            seal = json.loads((path / SEAL).read_text(encoding="utf8"))
+            seal = read_sealed(path / SEAL, optional=True)
             if seal["identity"] != self.identity:
                 return "it is of another training"
             known = seal["files"].items()
             changed = [name for name, digest in known if _digest(self.folder / name) != digest]
+        except DamagedFileError as error:
+            return f"its {SEAL} is damaged: {error.message}"
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"it cannot be read ({error})"
         return f"{changed[0].rpartition('/')[2]} is damaged" if changed else None

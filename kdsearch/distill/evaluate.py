@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from kdsearch.distill.data import Rows
     from kdsearch.plugin import Domain, Example
+    from kdsearch.storage import Folder
 
 
 @dataclass(frozen=True)
@@ -38,23 +39,24 @@ class Answers:
         """The metric's mean over the items."""
         return sum(self.scores) / len(self.scores)
 
-    def write(self, path: Path) -> None:
-        """Write one JSON line an item: `id`, `prediction`, `score`, of options more."""
+    def write(self, folder: Folder, path: Path) -> None:
+        """Write one JSON line an item: `id`, `prediction`, `score`, of options more.
+
+        Args:
+            folder: Of the run.
+            path: Of the file, in it.
+        """
         lines = [
             json.dumps(_line(prediction, score))
             for prediction, score in zip(self.predictions, self.scores, strict=True)
         ]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".new")
-        draft.write_text("\n".join(lines) + "\n", encoding="utf8")
-        draft.replace(path)
+        folder.write(path, "\n".join(lines) + "\n")
 
 
-def write_predictions(path: Path, predictions: Sequence[Prediction]) -> None:
-    """Write predictions whole, one JSON line each."""
+def write_predictions(folder: Folder, path: Path, predictions: Sequence[Prediction]) -> None:
+    """Write predictions into a file of a folder, one JSON line each."""
     lines = [json.dumps(asdict(prediction)) for prediction in predictions]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n", encoding="utf8")
+    folder.write(path, "\n".join(lines) + "\n")
 
 
 def read_predictions(path: Path) -> list[Prediction]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.card import Card, licence_of, model_card, settings_of
 from kdsearch.spec.record import record_of, write_record
+from kdsearch.storage import Folder
+from kdsearch.storage.sums import write_sums
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 
 def export_student(
+    run: Folder,
     trained: Path,
     destination: Path,
     size: Mapping[str, Any],
@@ -26,6 +29,7 @@ def export_student(
     """Copy a trained student, write its model card and how it is to be asked.
 
     Args:
+        run: The run directory.
         trained: The trial's `save_pretrained` folder.
         destination: Written anew.
         size: The size's entry of the summary.
@@ -33,9 +37,9 @@ def export_student(
         spec: The run's.
         teacher: Its folder.
     """
-    if destination.exists():
-        shutil.rmtree(destination)
-    shutil.copytree(trained, destination)
     card = Card(spec, size, summary, settings_of(trained.parent), licence_of(teacher))
-    (destination / "README.md").write_text(model_card(card), encoding="utf8")
-    write_record(destination, record_of(spec, size["size"]))
+    with run.fill(destination) as draft:
+        shutil.copytree(trained, draft, dirs_exist_ok=True)
+        Folder(draft).write("README.md", model_card(card))
+        write_record(draft, record_of(spec, size["size"]))
+        write_sums(draft)

@@ -7,7 +7,6 @@ directory. Nothing here knows what the search will make of the result.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -33,7 +32,7 @@ from kdsearch.distill.stages import counted, works_of
 from kdsearch.distill.students import count_parameters, load_student
 from kdsearch.distill.teachers import answer_split, prepare_teachers
 from kdsearch.distill.workspace import Workspace
-from kdsearch.errors import ModelError
+from kdsearch.errors import ModelError, RunError, StorageError
 from kdsearch.facts import facts_of_folder
 from kdsearch.inputs.added_items import split_name
 from kdsearch.search.several import figures, figures_by_domain
@@ -41,6 +40,7 @@ from kdsearch.search.shortcuts import SHOWN_ANSWERS
 from kdsearch.spec.record import record_of, write_record
 from kdsearch.spec.settings import Settings, settings_hash
 from kdsearch.splits import units_of
+from kdsearch.storage import check_space, sealed, trial_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +63,12 @@ def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """
     run = Path(job["run"])
     workspace = _workspace(run, (run / "manifest.json").stat().st_mtime_ns)
+    if job["kind"] != "teacher" and (damaged := workspace.damaged(job.get("files", {}))):
+        raise StorageError(
+            f"a file of the teacher was damaged during the run: {damaged}",
+            where=str(run),
+            fix="resume the run: it is made again",
+        )
     resources = workspace.spec.resources
     alone = resources.teacher_cpus if job["kind"] == "teacher" else None
     torch.set_num_threads(alone or resources.cpus)
@@ -86,6 +92,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     settings = Settings.model_validate(job["settings"])
     folder = workspace.trial_folder(job["trial"])
     size = workspace.size(job["size"])
+    check_space(workspace.run, trial_bytes(size.parameters), f"trial {job['trial']}")
     student = workspace.build(size, job["seed"])
     if count_parameters(student.model) != size.parameters:
         raise ModelError(
@@ -133,10 +140,12 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     ended.append(works[-1].train(job, tell, folder / "training", judge))
     done, before = ended[-1], sum(each.step for each in ended[:-1])
     answers, scores = measured.get(done.kept) or judged()
-    student.model.save_pretrained(folder / "student")
-    student.tokenizer.save_pretrained(folder / "student")
-    write_record(folder / "student", record_of(workspace.whole, size.name))
-    answers.write(folder / "dev.jsonl")
+    kept = workspace.files
+    with kept.fill(folder / "student") as draft:
+        student.model.save_pretrained(draft)
+        student.tokenizer.save_pretrained(draft)
+        write_record(draft, record_of(workspace.whole, size.name))
+    answers.write(kept, folder / "dev.jsonl")
     facts = facts_of_folder(folder / "student")
     spent = [work.spent(each) for work, each in zip(works, ended, strict=True)]
     asked = dev.tokens * (1 + len(measured) + (done.kept not in measured))
@@ -155,23 +164,27 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         "kept_step": before + done.kept,
         "ended": next((each.reason for each in ended if each.reason), ""),
         "seconds": time.monotonic() - started,
+        "files": workspace.digests(folder / "student", folder / "dev.jsonl"),
     }
-    (folder / SETTINGS).write_text(json.dumps(job["settings"], indent=1), encoding="utf8")
-    (folder / "metrics.json").write_text(json.dumps(result), encoding="utf8")
-    for files in (folder / "training", *folder.glob("stages/*/training")):  # its checkpoints
-        shutil.rmtree(files, ignore_errors=True)
+    kept.write(folder / SETTINGS, sealed(job["settings"], indent=1))
+    kept.write(folder / "metrics.json", json.dumps(result))
+    for training in (folder / "training", *folder.glob("stages/*/training")):  # its checkpoints
+        kept.remove(training)
     return result
 
 
 def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Answer confirm with a trained student of each seed, and once a run with the teacher.
 
-    At a later look only what was not answered before is, such as the items that it added.
+    What the journal has recorded is not answered again, unless it is damaged. Nothing is answered
+    where a student is damaged.
     """
-    spent, root = 0.0, workspace.teacher_root
+    spent, root, known = 0.0, workspace.teacher_root, job.get("answers", {})
+    if damaged := _damaged_students(workspace, job["trials"], job.get("students", {})):
+        return {"damaged": damaged}
     splits = [split_name(look) for look in range(1, 1 + job.get("look", 1))]
     with FileLock(root / "confirm.lock"):
-        for split in _unanswered(root, splits):
+        for split in _unanswered(workspace, root, splits, known):
             first = workspace.teachers[0]
             if first.given is not None:
                 answer_given(workspace, first, split)
@@ -180,14 +193,26 @@ def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report)
     for trial in job["trials"]:
         folder = workspace.trial_folder(trial)
         student = folder / "student"
-        for split in _unanswered(folder, splits):
+        for split in _unanswered(workspace, folder, splits, known):
             spent += _confirm_with(workspace, split, load_student(student), student, folder)
-    return {"flops": {"evaluation": spent}}
+    folders = [root, *map(workspace.trial_folder, job["trials"])]
+    answered = workspace.digests(*(f / f"{split}.jsonl" for f in folders for split in splits))
+    if changed := [
+        path for path, found in answered.items() if known.get(path) not in (None, found)
+    ]:
+        raise RunError(
+            f"answers were damaged after their test, and the model now gives others: {changed[0]}",
+            where=str(workspace.run),
+            fix="restore the file, or start a new run",
+        )
+    return {"flops": {"evaluation": spent}, "files": answered}
 
 
 def audit(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[str, Any]:
     """Look for shortcuts of the teacher or of a student, and write down the student's errors."""
     trial, root = job["trial"], workspace.teacher_root
+    if trial and (damaged := _damaged_students(workspace, [trial], job.get("students", {}))):
+        return {"damaged": damaged}
     folder = root if trial is None else workspace.trial_folder(trial)
     model_folder = workspace.teacher_folder if trial is None else folder / "student"
     reader, compute = None, 0.0
@@ -196,13 +221,40 @@ def audit(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[
         compute = facts_of_folder(model_folder).compute_parameters
     work = Audit(workspace, folder, reader)
     teacher = None if trial is None else read_answers(root / "dev.jsonl")
-    found = audited(work, teacher, workspace.run / "errors" / f"{job['size']}.jsonl")
-    return {**found, "flops": {"evaluation": 2.0 * compute * work.tokens}}
+    errors = workspace.files.path("errors", f"{job['size']}.jsonl")
+    found = audited(work, teacher, errors)
+    files = {} if trial is None else workspace.digests(errors)
+    return {**found, "flops": {"evaluation": 2.0 * compute * work.tokens}, "files": files}
 
 
-def _unanswered(folder: Path, splits: Sequence[str]) -> list[str]:
-    """Return the splits whose answers a folder lacks; they are written whole or not at all."""
-    return [split for split in splits if not (folder / f"{split}.jsonl").exists()]
+def _damaged_students(
+    workspace: Workspace, trials: Sequence[str], known: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    """Return by trial what is wrong with its student's files."""
+    found = {trial: workspace.damaged(known.get(trial, {})) for trial in trials}
+    return {trial: faults for trial, faults in found.items() if faults}
+
+
+def _unanswered(
+    workspace: Workspace, folder: Path, splits: Sequence[str], known: Mapping[str, str | None]
+) -> list[str]:
+    """Return the splits whose answers are to be made.
+
+    Args:
+        workspace: The run.
+        folder: Of the model's answers.
+        splits: Of confirm.
+        known: By path what the journal has recorded; None in journals of older versions, which
+            did not record digests.
+    """
+    paths = {split: str((folder / f"{split}.jsonl").relative_to(workspace.run)) for split in splits}
+    return [
+        split
+        for split, path in paths.items()
+        if path not in known
+        or not (workspace.run / path).exists()
+        or (known[path] is not None and workspace.damaged({path: str(known[path])}))
+    ]
 
 
 def _confirm_with(

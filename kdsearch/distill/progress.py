@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from transformers import TrainerCallback
 
 from kdsearch.distill.stopping import Check
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -72,18 +73,17 @@ class CurveFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.folder = Folder(path.parent)
 
     def go_on(self, step: int) -> None:
         """Keep the points up to a step, from which the training goes on."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         told = self.path.read_text(encoding="utf8") if self.path.exists() and step else ""
         kept = [line for line in told.splitlines(keepends=True) if _step_of(line) <= step]
-        self.path.write_text("".join(kept), encoding="utf8")
+        self.folder.write(self.path, "".join(kept))
 
     def add(self, point: Mapping[str, Any]) -> None:
         """Add a point."""
-        with self.path.open("a", encoding="utf8") as file:
-            file.write(json.dumps(point) + "\n")
+        self.folder.append(self.path, json.dumps(point) + "\n")
 
 
 def _step_of(line: str) -> float:

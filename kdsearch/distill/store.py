@@ -26,8 +26,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from kdsearch.distill.signals import Axis, assembled
-from kdsearch.errors import ModelError
+from kdsearch.errors import ModelError, RunError
 from kdsearch.plugin import LayerSignal, Signal, SignalRequest
+from kdsearch.storage import digest, read_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,6 +68,13 @@ class Shard(NamedTuple):
     digest: str
 
 
+def shard_line(shard: Shard) -> str:
+    """Return a shard as `shards.jsonl` holds it, with a checksum of the line."""
+    told = {"rows": [shard.rows.start, shard.rows.stop], "sha256": shard.digest}
+    total = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+    return json.dumps({**told, "sum": total}) + "\n"
+
+
 class StoreFiles:
     """The files of one store.
 
@@ -80,15 +88,17 @@ class StoreFiles:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.index: dict[str, Tensor] = load_file(path / "rows.safetensors")
-            described = json.loads((path / "layout.json").read_text(encoding="utf8"))
+            described = read_sealed(path / "layout.json")
             named = described["store"]
+            if digest(path / "rows.safetensors") != described["rows"]:
+                raise DamagedStoreError("its index is not what was written")
+            self.index: dict[str, Tensor] = load_file(path / "rows.safetensors")
             self.request = _request(described["request"])
             self.layouts = {
                 name: Layout(one["dtype"], tuple(one["shape"]), tuple(map(Axis, one["axes"])))
                 for name, one in described["signals"].items()
             }
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError, RunError) as error:
             raise DamagedStoreError(f"index or layout cannot be read: {error}") from error
         if named != path.name:
             raise DamagedStoreError(f"it is a copy of {named}")
@@ -125,12 +135,19 @@ class StoreFiles:
     def shards(self) -> list[Shard]:
         """Return what has been recorded as written; a torn last line was not."""
         ledger, found = self.path / "shards.jsonl", []
-        for line in ledger.read_text(encoding="utf8").splitlines() if ledger.exists() else ():
+        for line in (
+            ledger.read_text(encoding="utf8", errors="replace").splitlines()
+            if ledger.exists()
+            else ()
+        ):
             try:
                 entry = json.loads(line)
-                found.append(Shard(range(*entry["rows"]), entry["sha256"]))
+                shard = Shard(range(*entry["rows"]), entry["sha256"])
             except (ValueError, KeyError, TypeError):
                 continue
+            within = 0 <= shard.rows.start < shard.rows.stop <= self.count
+            if within and shard_line(shard) == f"{line}\n":
+                found.append(shard)
         return found
 
     def holds(self, shard: Shard) -> bool:

@@ -6,7 +6,6 @@ The teacher's job chooses for all teachers and notes it in `teacher/signals.json
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.distill.capture import Captured, capture
@@ -17,6 +16,7 @@ from kdsearch.distill.store import DamagedStoreError, SignalStore
 from kdsearch.model_folders import fingerprint
 from kdsearch.spec.cache import CacheMode
 from kdsearch.spec.signals import TOGETHER, stored_bytes
+from kdsearch.storage import check_space, read_sealed, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -65,6 +65,8 @@ def provide(workspace: Workspace, reader: Student, load: Load) -> Provided:
     }
     stores, flops = dict[str, Any](), 0.0
     if mode is CacheMode.CACHED:
+        if not workspace.signal_note.exists():  # else it is there, but for what was damaged
+            check_space(workspace.signal_folder, size, "the store of signals")
         each = {name: _store(workspace, name, own, load) for name, own in read.items()}
         stores = {name: done.path.name for name, done in each.items()}
         flops = sum(2.0 * _compute(workspace, name) * done.tokens for name, done in each.items())
@@ -76,9 +78,7 @@ def provide(workspace: Workspace, reader: Student, load: Load) -> Provided:
                 for key in ("rows", "computed", "tokens", "damaged")
             },
         }
-    draft = workspace.signal_note.with_suffix(".new")
-    draft.write_text(json.dumps({"mode": mode.value, "stores": stores}), encoding="utf8")
-    draft.replace(workspace.signal_note)
+    workspace.files.write(workspace.signal_note, sealed({"mode": mode.value, "stores": stores}))
     return Provided(event, flops)
 
 
@@ -106,7 +106,7 @@ def open_source(workspace: Workspace, name: str, load: Load, say: Callable[[str]
 
 def online(workspace: Workspace) -> bool:
     """Whether teachers run beside the students."""
-    noted = json.loads(workspace.signal_note.read_text(encoding="utf8"))
+    noted = read_sealed(workspace.signal_note, optional=True)
     return bool(noted["mode"] == CacheMode.ONLINE.value)
 
 
@@ -131,7 +131,7 @@ def _noted(workspace: Workspace, name: str) -> Path:
     Raises:
         DamagedStoreError: If it has noted none.
     """
-    noted = json.loads(workspace.signal_note.read_text(encoding="utf8"))
+    noted = read_sealed(workspace.signal_note, optional=True)
     if name not in noted.get("stores", ()):
         raise DamagedStoreError("no store is noted")
     return workspace.signal_folder / str(noted["stores"][name])

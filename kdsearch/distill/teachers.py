@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +85,7 @@ def prepare_teachers(
         "signals": signals,
         "flops": {kind: sum(each.flops[kind] for each in every) for kind in own.flops},
         "others": {name: asdict(each) for name, each in done.items()},
+        "files": workspace.teacher_files(),
     }
 
 
@@ -133,7 +133,7 @@ class _Preparation:
             provided = provide(self.workspace, reader, self.load)
             signals, flops = dict(provided.event), provided.flops
         for teacher in self.workspace.teachers.values():  # their checkpoints
-            shutil.rmtree(teacher.root / "training", ignore_errors=True)
+            self.workspace.files.remove(teacher.root / "training")
         return signals, flops
 
 
@@ -146,7 +146,7 @@ def answer_split(workspace: Workspace, student: Student, split: str, destination
         workspace.parts.domain,
         workspace.spec.match.metric,
     )
-    answers.write(destination / f"{split}.jsonl")
+    answers.write(workspace.files, destination / f"{split}.jsonl")
     return answers
 
 
@@ -157,16 +157,20 @@ def _prepare(
     compute, tuning = teacher.facts.compute_parameters, teacher.spec.fine_tune
     model, flops = _untrained(workspace, teacher, job["seed"]), dict[str, float]()
     cut = workspace.read_all(model)
-    if tuning is not None:
+    known = workspace.recorded(teacher.folder, job) if tuning is not None else False
+    if known:  # its answers or signals alone were damaged
+        model = teacher.load()
+    elif tuning is not None:
         flops |= _fine_tune(workspace, teacher, model, job, report)
-        model.model.save_pretrained(teacher.folder)
-        model.tokenizer.save_pretrained(teacher.folder)
-        write_record(teacher.folder, record_of(workspace.whole, f"teacher {teacher.name}"))
+        with workspace.files.fill(teacher.folder) as draft:
+            model.model.save_pretrained(draft)
+            model.tokenizer.save_pretrained(draft)
+            write_record(draft, record_of(workspace.whole, f"teacher {teacher.name}"))
         model = teacher.load()
     if teacher.needs & ANSWER_SIGNALS:
         rows = workspace.rows("train", model)
         answered = predict(model.model, model.tokenizer, rows, workspace.parts.domain)
-        write_predictions(teacher.taught_file, answered)
+        write_predictions(workspace.files, teacher.taught_file, answered)
         flops["signals"] = 2.0 * compute * rows.tokens
     done = Prepared(count_parameters(model.model), None, 0)
     if workspace.assigned.dev:

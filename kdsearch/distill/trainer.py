@@ -24,6 +24,7 @@ from kdsearch.distill.memory import Divisible
 from kdsearch.distill.passes import IGNORED, source_mask
 from kdsearch.distill.progress import Means
 from kdsearch.errors import KdsearchError
+from kdsearch.storage.folder import Folder, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -241,13 +242,14 @@ class DistillationTrainer(Trainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Write a checkpoint whole; what the Trainer writes, and what it does not know of."""
-        super()._save_checkpoint(model, trial)
+        with writing(Path(self.args.output_dir or ".")):
+            super()._save_checkpoint(model, trial)
         if self.checkpoints is not None and self.args.should_save:
             path = Path(self.args.output_dir or ".") / f"{PREFIX}{self.state.global_step}"
             known = {"micro_batch": self.data_collator.size, "means": self.means.state()}
             if self.stopping is not None:
                 known["stopping"] = self.stopping.state()
-            (path / PROGRESS).write_text(json.dumps(known), encoding="utf8")
+            Folder(path).write(PROGRESS, json.dumps(known))
             self.checkpoints.seal(path, self.stopping.kept if self.stopping else 0)
 
     def keep(self, step: int) -> None:
@@ -276,9 +278,10 @@ class DistillationTrainer(Trainer):
             if name.startswith(prefix)
         }
         disable_progress_bar()
-        model.student.save_pretrained(folder, state_dict=student)
         heads = {name: value for name, value in weights.items() if not name.startswith(prefix)}
-        save_file(heads, folder / HEADS)
+        with writing(folder):
+            model.student.save_pretrained(folder, state_dict=student)
+            save_file(heads, folder / HEADS)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         """Load student and heads of a checkpoint that `_save` wrote."""

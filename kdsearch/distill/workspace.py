@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -26,6 +25,7 @@ from kdsearch.spec.signals import stage_requests
 from kdsearch.spec.teachers import loss_of
 from kdsearch.splits import Assigned, load
 from kdsearch.stages import earlier_train
+from kdsearch.storage import Folder, damaged_files, digest, read_sealed, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,10 +51,12 @@ class Workspace:
 
     def __init__(self, run: Path, last: Workspace | None = None, place: int = -1) -> None:
         self.run = run
+        self.files = Folder(run)
+        """The one writer of what the jobs keep."""
         self.last = last or self
         self._is_last = last is None
         if last is None:
-            self.manifest = json.loads((run / "manifest.json").read_text(encoding="utf8"))
+            self.manifest = read_sealed(run / "manifest.json", optional=True)
             self.host = Host(Path(file) for file in self.manifest["plugin_files"])
             self.whole = load_spec(run / "spec.yaml", self.host)
             self.whole_parts = resolve_parts(self.whole, self.host)
@@ -156,7 +158,35 @@ class Workspace:
 
     def trial_folder(self, trial: str) -> Path:
         """Where one trial keeps its model and answers."""
-        return self.run / "trials" / trial
+        return self.files.path("trials", trial)
+
+    def digests(self, *places: Path) -> dict[str, str]:
+        """Return the digest of each file or folder by its path in the run directory."""
+        return {str(place.relative_to(self.run)): digest(place) for place in places}
+
+    def damaged(self, known: Mapping[str, str]) -> str:
+        """Say which files are not what they were when their digests were taken; empty if none."""
+        found = damaged_files(self.run, known)
+        return "; ".join(f"{path}: {fault}" for path, fault in found.items())
+
+    def recorded(self, place: Path, job: Mapping[str, Any]) -> bool:
+        """Whether a job knows a file or folder of the run, and it is as it was."""
+        path = str(place.relative_to(self.run)) if place.is_relative_to(self.run) else ""
+        known = job.get("files", {})
+        return path in known and not self.damaged({path: known[path]})
+
+    def teacher_files(self) -> dict[str, str]:
+        """Return the digests of all that trials read of the teachers and of the ladder."""
+        found: list[Path] = [self.ladder_folder]
+        for workspace in (*self.earlier, self):
+            for teacher in workspace.teachers.values():
+                made = teacher.folder if teacher.folder.is_relative_to(self.run) else None
+                found += [
+                    teacher.root / "dev.jsonl",
+                    teacher.taught_file,
+                    *([made] if made else []),
+                ]
+        return self.digests(*(place for place in found if place.exists()))
 
     def size(self, name: str) -> Size:
         """Return a size of the ladder as the plan counted it."""
@@ -171,13 +201,12 @@ class Workspace:
         if getattr(config, "reads_texts", False):
             trains = [stage.assigned.train for stage in (*self.earlier, self)]
             texts = texts_of(self.spec, self.whole_parts, self.teacher_facts, trains)
-        self.ladder_folder.mkdir(parents=True, exist_ok=True)
-        given = Preparation(
-            teacher.model, teacher.tokenizer, rows.sources, rows.targets, texts, self.ladder_folder
-        )
-        prepared = ladder.prepare(config, self.teacher_facts, given)
-        found = json.dumps({"teacher_ids": prepared.teacher_ids})
-        (self.ladder_folder / PREPARED).write_text(found, encoding="utf8")
+        with self.files.fill(self.ladder_folder) as draft:
+            given = Preparation(
+                teacher.model, teacher.tokenizer, rows.sources, rows.targets, texts, draft
+            )
+            prepared = ladder.prepare(config, self.teacher_facts, given)
+            Folder(draft).write(PREPARED, sealed({"teacher_ids": prepared.teacher_ids}))
         return prepared.tokens
 
     @cached_property
@@ -189,7 +218,7 @@ class Workspace:
         file = self.ladder_folder / PREPARED
         if not file.exists():
             return None
-        found = json.loads(file.read_text(encoding="utf8"))["teacher_ids"]
+        found = read_sealed(file, optional=True)["teacher_ids"]
         return None if found is None else tuple(found)
 
     def build(self, size: Size, seed: int) -> Student:

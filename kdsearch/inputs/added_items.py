@@ -15,6 +15,7 @@ from kdsearch.inputs.near_duplicates import near_copies
 from kdsearch.inputs.units import count_items, unit_name, units_in_order
 from kdsearch.inputs.validation import checked
 from kdsearch.plugin.api import Example
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -107,11 +108,7 @@ def added_path(run: Path, split: str) -> Path:
 def write_added(run: Path, split: str, examples: Sequence[Example]) -> None:
     """Write the items of a look whole, one JSON object a line."""
     lines = [json.dumps(asdict(example), ensure_ascii=True) for example in examples]
-    path = added_path(run, split)
-    path.parent.mkdir(exist_ok=True)
-    draft = path.with_suffix(".new")
-    draft.write_text("\n".join(lines) + "\n", encoding="utf8")
-    draft.replace(path)
+    Folder(run).write(added_path(run.absolute(), split), "\n".join(lines) + "\n")
 
 
 def read_added(run: Path, split: str) -> tuple[Example, ...]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.errors import DataError
+from kdsearch.plan.disk import Disk, planned_disk
 from kdsearch.plan.stages import PLACEHOLDER, PlannedSignals, PlannedStage
 from kdsearch.plan.teachers import name_of
 from kdsearch.search.cost import training_flops
@@ -180,6 +181,11 @@ class Plan:
         trials = len(self.spec.ablated) * self.spec.match.seeds
         return trials * max(cost.flops for cost in self.size_costs)
 
+    @cached_property
+    def disk(self) -> Disk:
+        """What the run directory and the stored signals will take."""
+        return planned_disk(self.stages, self.sizes, len(self.settings))
+
     @property
     def teacher_flops(self) -> float:
         """What the teachers of all stages cost: see `PlannedStage.teacher_flops`."""
@@ -239,6 +245,7 @@ class Plan:
                 "expected_sizes_visited": expected.sizes,
             },
             "signals": signals and {**signals._asdict(), "names": [*signals.names]},
+            "disk": self.disk._asdict(),
             "smallest_supported_margin": {
                 "dev": self.supported_margins(self.units.dev),
                 "confirm": self.supported_margins(self.units.confirm),

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ModelError
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -40,8 +41,8 @@ class Trimmed:
             teacher: The model folder whose tokenizer was trimmed.
             folder: Receives the folder `tokenizer`, and `teacher_ids.json`.
         """
-        made = folder / TOKENIZER
-        made.mkdir(parents=True, exist_ok=True)
+        owned = Folder(folder)
+        made = owned.root / TOKENIZER
         settings = _json_of(teacher / "tokenizer_config.json")
         for key in ("added_tokens_decoder", "auto_map", "tokenizer_file", "vocab_file"):
             settings.pop(key, None)
@@ -51,11 +52,11 @@ class Trimmed:
         for file, content in (
             (made / "tokenizer_config.json", special),
             (made / "tokenizer.json", self.tokenizer),
-            (folder / TEACHER_IDS, list(self.teacher_ids)),
+            (owned.root / TEACHER_IDS, list(self.teacher_ids)),
         ):
-            file.write_text(json.dumps(content, ensure_ascii=False), encoding="utf8")
+            owned.write(file, json.dumps(content, ensure_ascii=False))
         if (template := teacher / "chat_template.jinja").is_file():
-            (made / template.name).write_text(template.read_text(encoding="utf8"), encoding="utf8")
+            owned.write(made / template.name, template.read_text(encoding="utf8"))
 
 
 def read_teacher_ids(folder: Path) -> tuple[int, ...]:

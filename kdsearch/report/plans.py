@@ -94,6 +94,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     if plan.get("ablate"):
         lines.append(("ablation", _ablations(plan)))
     lines += [("signals", _signals(plan["signals"]))] if plan.get("signals") else []
+    lines += [("disk", _disk(plan["disk"]))] if plan.get("disk") else []
     lines += _data(plan["data"]) if plan.get("data") else []
     lines += [("train", f"{numbers.known(plan['splits']['train'])} items")]
     lines += [(split, _margins(plan, split)) for split in ("dev", "confirm")]
@@ -103,6 +104,13 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     if len(drawn) > SHOWN_CONFIGURATIONS:
         lines.append(("", f"and {len(drawn) - SHOWN_CONFIGURATIONS} more configurations"))
     return lines + [("warning", line) for line in plan["warnings"]]
+
+
+def _disk(disk: Mapping[str, Any]) -> str:
+    """Say what the run will take at most; the signals' own line tells theirs."""
+    kept = numbers.size(disk["teachers"] + disk["students"])
+    training = numbers.size(disk["trial"])
+    return f"at most {kept} of models, and {training} beside each trial that is training"
 
 
 def _data(data: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -7,20 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
+from kdsearch.events import TrialFailed
 from kdsearch.plan.paths import absolute_paths
 from kdsearch.plugin.host import Host
 from kdsearch.run.extension import beyond_extension
-from kdsearch.run.prepared_search import Executor, PreparedSearch, write_whole
-from kdsearch.search.agreement import has_ended
+from kdsearch.run.integrity import damage_of, has_begun, missing_exports
+from kdsearch.run.prepared_search import Executor, PreparedSearch
+from kdsearch.search.agreement import effective, has_ended
 from kdsearch.search.journal import read
-from kdsearch.search.summary import SUMMARY, read_summary, summarise
+from kdsearch.search.summary import SUMMARY, summarise
 from kdsearch.spec.loading import differences, load_spec
 from kdsearch.spec.parts import resolve_parts
 from kdsearch.spec.record import as_begun, recorded_spec
+from kdsearch.storage import Folder, read_sealed
+from kdsearch.storage.folder import make_run_directory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kdsearch.events import Record
     from kdsearch.search.director import Sink
     from kdsearch.spec.models import SearchSpec
 
@@ -33,6 +38,7 @@ def run(
     *,
     force: bool = False,
     allow_exploratory: bool = False,
+    shared: bool = False,
     sinks: Sequence[Sink] = (),
 ) -> dict[str, Any]:
     """Carry out a search in a new run directory and return its summary.
@@ -45,12 +51,13 @@ def run(
         force: Go on where teacher, margin or data speak against it, and declare a match all the
             same.
         allow_exploratory: Go on with a run that is there already; see `extend`.
+        shared: Whether other users may read the run directory.
         sinks: Shown every event.
 
     Raises:
         KdsearchError: If anything is wrong with spec, data, or models; nothing is written then.
     """
-    if run_directory.exists():
+    if has_begun(run_directory):
         if allow_exploratory:
             return extend(spec, host, run_directory, executor, sinks=sinks)
         raise RunError(
@@ -65,12 +72,8 @@ def run(
     search.check_prompts()
     search.check_repeatable()
     search.check_metric()
-    try:
-        run_directory.mkdir(parents=True)
-    except OSError as error:
-        raise RunError(
-            f"the run directory cannot be made: {error.strerror}", where=str(run_directory)
-        ) from error
+    search.check_space()
+    make_run_directory(run_directory, shared=shared)
     return search.carry_out(executor, search.manifest(force=force), sinks=sinks, resumed=False)
 
 
@@ -91,6 +94,7 @@ def extend(
         RunError: If the directory is no run, or the spec differs in anything else.
     """
     manifest = read_manifest(run_directory)
+    records = read(run_directory / "journal.jsonl")
     known = recorded_spec(manifest)
     spec = as_begun(absolute_paths(spec, resolve_parts(spec, host)), known)
     search = PreparedSearch(spec, host, run_directory, manifest)
@@ -103,41 +107,73 @@ def extend(
     search.check_data(manifest)
     search.check_metric()
     search.check_journal(manifest)
-    (run_directory / SUMMARY).unlink(missing_ok=True)  # the journal says all of it
+    Folder(run_directory).remove(SUMMARY)  # the journal says all of it
     return search.carry_out(
         executor,
         search.manifest(force=manifest["force"], known=manifest),
         sinks=sinks,
         resumed=True,
+        damaged=damage_of(run_directory, records),
     )
 
 
 def resume(
-    run_directory: Path, executor: Executor, *, sinks: Sequence[Sink] = ()
+    run_directory: Path,
+    executor: Executor,
+    *,
+    retry_failed: bool = False,
+    sinks: Sequence[Sink] = (),
 ) -> dict[str, Any]:
     """Continue a run where its journal ends; of a finished run, return its summary.
+
+    Files that were damaged since they were written are made again.
+
+    Args:
+        run_directory: The run.
+        executor: Where jobs run.
+        retry_failed: Train failed trials again, also of a finished run. Where confirm was opened
+            before, what it tests from now on is exploratory.
+        sinks: Shown every event.
 
     Raises:
         RunError: If the directory is no run, or its spec or data have changed since.
     """
     manifest = read_manifest(run_directory)
     host, spec = _begun(run_directory, manifest)
-    if (finished := _finished(run_directory)) is not None:
+    journal = run_directory / "journal.jsonl"
+    records = read(journal) if journal.exists() else []
+    damaged = damage_of(run_directory, records)
+    retried = failed_trials(records) if retry_failed else ()
+    finished = _finished(run_directory, records)
+    if finished is not None and not (damaged or retried):
         return finished
     search = PreparedSearch(spec, host, run_directory, manifest)
     search.check_data(manifest)
     search.check_metric()
-    return search.carry_out(executor, manifest, sinks=sinks, resumed=True)
+    return search.carry_out(
+        executor, manifest, sinks=sinks, resumed=True, damaged=damaged, retried=retried
+    )
 
 
-def _finished(run_directory: Path) -> dict[str, Any] | None:
-    """Return the summary of a run that has one; made anew from the journal where it was cut."""
-    if not (run_directory / SUMMARY).exists():
+def failed_trials(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return the trials of a run that failed, but for those that were tried again since."""
+    events = [record.event for record in effective(records)]
+    return tuple(sorted(e.trial for e in events if isinstance(e, TrialFailed) and e.trial))
+
+
+def _finished(run_directory: Path, records: Sequence[Record]) -> dict[str, Any] | None:
+    """Return the summary of a run that has ended, written anew where it was damaged.
+
+    None where it has not ended, or its students have not been exported.
+    """
+    if not (run_directory / SUMMARY).exists() or not has_ended(records):
         return None
-    summary = read_summary(run_directory)
-    if summary is None and has_ended(records := read(run_directory / "journal.jsonl")):
-        summary = summarise(records)
-        write_whole(run_directory / SUMMARY, json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    summary = summarise(records)
+    if missing_exports(run_directory, summary):
+        return None
+    text = json.dumps(summary, indent=1, allow_nan=False) + "\n"
+    if (run_directory / SUMMARY).read_bytes() != text.encode("utf8"):
+        Folder(run_directory).write(SUMMARY, text)
     return summary
 
 
@@ -175,9 +211,11 @@ def read_manifest(run_directory: Path) -> dict[str, Any]:
     Raises:
         RunError: If the directory is no run.
     """
-    try:
-        text = (run_directory / "manifest.json").read_text(encoding="utf8")
-        manifest: dict[str, Any] = json.loads(text)
-    except (OSError, ValueError) as error:
-        raise RunError("no run directory: no manifest.json", where=str(run_directory)) from error
-    return manifest
+    file = run_directory / "manifest.json"
+    if not file.exists():
+        raise RunError(
+            "no run directory: no manifest.json",
+            where=str(run_directory),
+            fix="check the path; a run that was stopped before it began is begun by kdsearch run",
+        )
+    return read_sealed(file, optional=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import platform
-import shutil
 from dataclasses import asdict
 from functools import cached_property
 from importlib import metadata
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import uuid4
 
 from kdsearch import __version__
-from kdsearch.errors import RunError
+from kdsearch.errors import RunError, StorageError
 from kdsearch.events import ConfirmOpened, RunStarted
 from kdsearch.inputs.added_items import added_path, read_added, split_name, write_added
 from kdsearch.inputs.consistency import changes, check_consistent, input_hashes
@@ -43,6 +42,7 @@ from kdsearch.splits import (
 )
 from kdsearch.stages import earlier_train
 from kdsearch.stats.paired import alpha_shares
+from kdsearch.storage import Folder, check_space, damaged_files, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from kdsearch.events import Record
     from kdsearch.plugin.api import Example
     from kdsearch.plugin.host import Host
+    from kdsearch.search.recorded_files import RecordedFiles
     from kdsearch.spec.models import SearchSpec
     from kdsearch.stats.chance import Guesses
 
@@ -101,6 +102,8 @@ class PreparedSearch:
         self.spec = spec
         self.host = host
         self.folder = run_directory.absolute()
+        self.files = Folder(self.folder)
+        """The one writer of what the driver keeps."""
         self.parts = resolve_parts(spec, host)
         splits, seed = spec.stage.splits, spec.search.seed
         self.loaded = load(self.parts.domain, self.parts.options)
@@ -199,6 +202,14 @@ class PreparedSearch:
         who = "the same process loaded other data the second time"
         check_consistent(parts.domain.name, recorded | self.inputs, found | second, who)
 
+    def check_space(self) -> None:
+        """Refuse a run that the disk cannot hold, whatever it decides.
+
+        Raises:
+            StorageError: If it cannot.
+        """
+        check_space(self.folder, self.plan.disk.least, "the run")
+
     def check_prompts(self) -> None:
         """Refuse questions that the models cannot read; see `reading.check_prompts`."""
         from kdsearch.distill.reading import check_prompts
@@ -289,6 +300,8 @@ class PreparedSearch:
         sinks: Sequence[Sink],
         resumed: bool,
         again: Addition | None = None,
+        damaged: Mapping[str, str] | None = None,
+        retried: Sequence[str] = (),
     ) -> dict[str, Any]:
         """Run the jobs, export what confirm tested, and write the summary.
 
@@ -298,6 +311,8 @@ class PreparedSearch:
             sinks: Shown every event.
             resumed: Whether the run began before.
             again: Items that are added to confirm; the summary that is there gives way to it.
+            damaged: What is wrong with files that the journal has recorded, by path.
+            retried: Failed trials that are trained again.
         """
         self.ledger.check_writable()
         with Journal(self.folder / "journal.jsonl") as journal:
@@ -306,13 +321,19 @@ class PreparedSearch:
             self._write(manifest)
             openings = self._openings(manifest, journal)
             added = None if again is None else self._reopened(openings, again)
-            if again is not None:
-                (self.folder / SUMMARY).unlink(missing_ok=True)  # the journal says all of it
+            if again is not None or retried:
+                self.files.remove(SUMMARY)  # the journal says all of it
+            started = RunStarted(
+                run=self.folder.name,
+                plan=self.plan.to_json(),
+                resumed=resumed,
+                retried=tuple(retried),
+            )
             director = Director(
                 run=self.folder,
                 policy=self.policy(manifest, openings.spend),
                 journal=journal,
-                started=RunStarted(run=self.folder.name, plan=self.plan.to_json(), resumed=resumed),
+                started=started,
                 configuration=self._configuration,
                 settings=lambda *key: self._settings(*key).model_dump(mode="json"),
                 settings_hash=lambda values: settings_hash(Settings.model_validate(values)),
@@ -323,17 +344,17 @@ class PreparedSearch:
                 several=bool(self.parts.labels),
                 audits=self.spec.search.audit,
                 added=added,
+                damaged=damaged,
                 sinks=sinks,
             )
             executor(director, self.spec, self.folder / "ray")
             summary = summarise(journal.records)
-        self._export(summary)
+            self._export(summary, director.files)
         trials = self.folder / "trials"  # what was stopped or failed has left its checkpoints
         for unfinished in (*trials.glob("*/training"), *trials.glob("*/stages/*/training")):
-            shutil.rmtree(unfinished)
-        text = json.dumps(summary, indent=1, allow_nan=False)
-        write_whole(self.folder / SUMMARY, text + "\n")
+            self.files.remove(unfinished)
         openings.settle()
+        self.files.write(SUMMARY, json.dumps(summary, indent=1, allow_nan=False) + "\n")
         return summary
 
     def _openings(self, manifest: Mapping[str, Any], journal: Journal) -> RunOpenings:
@@ -381,12 +402,12 @@ class PreparedSearch:
         """Write spec and manifest, each whole or not at all."""
         files = {
             "spec.yaml": write_spec(self.spec),
-            "manifest.json": json.dumps(manifest, indent=1),
+            "units.json": json.dumps(self.units, indent=1),  # to recompute verdicts
+            "manifest.json": sealed(manifest, indent=1),
         }
-        if units := self.units:  # so that verdicts can be recomputed from the folder alone
-            files["units.json"] = json.dumps(units, indent=1)
         for name, text in files.items():
-            write_whole(self.folder / name, text)
+            if name != "units.json" or self.units:
+                self.files.write(name, text)
 
     def _configuration(
         self, size: str, index: int | None, tried: Sequence[Tried]
@@ -405,8 +426,12 @@ class PreparedSearch:
     def _guesses(self, asked: Sequence[Example]) -> Guesses:
         return guesses_of(self.assigned.train, asked, self.parts.labels)
 
-    def _export(self, summary: Mapping[str, Any]) -> None:
-        """Export every size that confirm tested."""
+    def _export(self, summary: Mapping[str, Any], files: RecordedFiles) -> None:
+        """Export every size that confirm tested.
+
+        Raises:
+            StorageError: If a student was damaged since it was tested.
+        """
         from kdsearch.distill.export import export_student
 
         teacher = self.folder / (self.plan.teacher.path or "teacher/model")
@@ -414,14 +439,15 @@ class PreparedSearch:
             if size["confirm"] is not None:
                 trial = self.folder / "trials" / size["best_trial"] / "student"
                 kept = self.folder / "students" / size["size"]
-                export_student(trial, kept, size, summary, self.spec, teacher)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    draft = path.with_name(f"{path.name}.new")
-    draft.write_text(text, encoding="utf8")
-    draft.replace(path)
+                for path, fault in damaged_files(
+                    self.folder, files.student(size["best_trial"])
+                ).items():
+                    raise StorageError(
+                        f"damaged during the run: {fault}",
+                        where=str(self.folder / path),
+                        fix="resume the run: it is trained again",
+                    )
+                export_student(self.files, trial, kept, size, summary, self.spec, teacher)
 
 
 def _openings_of(run: Path) -> list[ConfirmOpened]:

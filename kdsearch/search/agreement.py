@@ -16,11 +16,12 @@ from kdsearch.events import (
     RunFinished,
     RunStarted,
     SizeDecided,
+    TrialFailed,
 )
 from kdsearch.search.ablation import ablated_trials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 
 def replay(
@@ -50,6 +51,23 @@ def replay(
         elif place >= present or not isinstance(record.event, ConfirmTested | ConfirmOpened):
             due.extend(apply(record.event))
     return list(due)
+
+
+def effective(records: Sequence[Record], retried: Collection[str] = ()) -> list[Record]:
+    """Return a journal without the failures of trials that were, or are to be, tried again.
+
+    Args:
+        records: The whole journal.
+        retried: Trials that are to be tried again now.
+    """
+    again = set(retried)
+    kept: list[Record] = []
+    for record in reversed(records):
+        if isinstance(record.event, RunStarted):
+            again |= set(record.event.retried)
+        if not (isinstance(record.event, TrialFailed) and record.event.trial in again):
+            kept.append(record)
+    return kept[::-1]
 
 
 def first_opening(event: Event) -> bool:
@@ -84,7 +102,7 @@ def first_under_present_plan(records: Sequence[Record]) -> int:
     for place, record in enumerate(records):
         if isinstance(record.event, RunStarted):
             now = _terms(record.event.plan)
-            if terms is not None and now != terms:
+            if terms is not None and (now != terms or record.event.retried):
                 position = place
             terms = now
     return position

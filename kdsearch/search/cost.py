@@ -14,6 +14,7 @@ from kdsearch.events import (
     TrialFailed,
     TrialFinished,
     TrialProgress,
+    TrialRepaired,
     TrialStarted,
     TrialStopped,
 )
@@ -98,6 +99,8 @@ class Ledger:
         elif isinstance(event, TrialProgress):
             self._sizes[trial] = event.size or self._sizes.get(trial, "")
             self._share_done[trial] = event.step / max(1, event.total_steps)
+        elif isinstance(event, TrialRepaired):
+            self._training[trial] = self.trial_training(trial) + event.flops.get("training", 0.0)
         elif isinstance(event, TrialFinished | TrialStopped | TrialFailed):
             self._end(trial, event)
 

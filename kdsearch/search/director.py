@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from kdsearch.errors import RunError
+from kdsearch.errors import RunError, StorageError
 from kdsearch.events import (
     ConfirmChecked,
     ConfirmOpened,
@@ -23,18 +23,21 @@ from kdsearch.events import (
     TrialFailed,
     TrialFinished,
     TrialProgress,
+    TrialRepaired,
     TrialStarted,
     TrialStopped,
 )
 from kdsearch.search.ablation import Ablations, Comparison, without_term
-from kdsearch.search.agreement import has_ended, more_ablations, plan_changes
+from kdsearch.search.agreement import effective, has_ended, more_ablations, plan_changes
 from kdsearch.search.answers import read_confirm, read_item_scores
 from kdsearch.search.confirm import recipe_event
+from kdsearch.search.recorded_files import RecordedFiles, by_trial
 from kdsearch.search.reliability import confirm_check, teacher_event
 from kdsearch.search.rules import Confirm, Idle, Train
 from kdsearch.search.several import places_by_domain
 from kdsearch.search.tpe import Tried
 from kdsearch.search.validity import conclude
+from kdsearch.storage import damaged_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +52,7 @@ Sink = Callable[[Record], None]
 TOLD = (
     *("score", "student_only", "teacher_only", "items", "paired", "domains", "flops"),
     *("untrained_score", "untrained_answers", "seconds", "step", "total_steps", "kept_step"),
-    "ended",
+    *("ended", "files"),
 )
 """What a finished trial's event takes over from its worker's result."""
 
@@ -73,6 +76,19 @@ class Audit:
     trial: str | None
 
 
+@dataclass(frozen=True)
+class Repair:
+    """Train again what has finished: its files were damaged."""
+
+    job: Train
+    reason: str
+
+    @property
+    def size(self) -> str:
+        """Of the trial."""
+        return self.job.size
+
+
 class Director:
     """One run's jobs, in and out.
 
@@ -93,6 +109,7 @@ class Director:
         audits: Whether teacher and students are audited once the verdicts are there.
         several: Whether items are of several domains, on each of which a student is to match.
         added: Opens confirm again with items added, after the run had an end.
+        damaged: What is wrong with files that the journal has recorded, by path: made again first.
         sinks: Shown every record.
     """
 
@@ -113,6 +130,7 @@ class Director:
         audits: bool = False,
         several: bool = False,
         added: ConfirmOpened | None = None,
+        damaged: Mapping[str, str] | None = None,
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.run = run
@@ -129,7 +147,14 @@ class Director:
         self.several = several
         self.sinks = sinks
         self._started = time.monotonic()
-        self._jobs: dict[str, Train | Confirm | Audit | None] = {}
+        self._jobs: dict[str, Train | Repair | Confirm | Audit | None] = {}
+        self._due: list[Repair | Confirm | Audit] = []
+        """What is handed out before all else."""
+        records = effective(journal.records, started.retried)
+        events = [record.event for record in records]
+        self.files = RecordedFiles(events)
+        self._finished_trials = {e.trial: e for e in events if isinstance(e, TrialFinished)}
+        self._started_trials = {e.trial: e for e in events if isinstance(e, TrialStarted)}
         self._audited = {
             record.event.trial
             for record in journal.records
@@ -143,14 +168,18 @@ class Director:
             if isinstance(event, TrialStarted)
         }
         self._teacher_ready = any(isinstance(r.event, TeacherReady) for r in journal.records)
+        faults = by_trial(damaged or {})
+        self._teacher_damaged = faults.pop(None, "") if self._teacher_ready else ""
+        self._repair(faults if self._teacher_ready else {})
         checks = [r.event.items for r in journal.records if isinstance(r.event, ConfirmChecked)]
         self._checked = checks[-1] if checks else 0
         """The confirm items that the teacher's answers were checked on."""
         changed = plan_changes(journal.records, started.plan)
         more = more_ablations(journal.records, started.plan)
-        self.finished = not (changed or more or added) and has_ended(journal.records)
-        due = policy.restore(journal.records, changed=changed)
-        for record in journal.records:
+        again = bool(changed or more or added or started.retried)
+        self.finished = not again and has_ended(journal.records)
+        due = policy.restore(records, changed=changed or bool(started.retried))
+        for record in records:
             self.ablations.apply(record.event)
         if not self.finished:
             self._write(started)
@@ -161,52 +190,57 @@ class Director:
 
     def next_job(self) -> JobRequest | Idle:
         """Return a job for a worker, or say that there is none now or any more."""
-        if not self._teacher_ready:
+        if not self._teacher_ready or self._teacher_damaged:
             if TEACHER in self._jobs:
                 return Idle.WAIT
             self._jobs[TEACHER] = None
-            return JobRequest(
-                TEACHER, {"kind": "teacher", "run": str(self.run), "seed": self._seed}
-            )
+            payload = self._payload("teacher", seed=self._seed)
+            return JobRequest(TEACHER, payload)
+        if any(isinstance(job, Repair) for job in self._jobs.values()):
+            return Idle.WAIT
+        if self._due:
+            return self._request(self._due.pop(0))
         job = self.policy.next_job()
         if job is Idle.FINISHED:
             job = self._next_ablation()
         if job is Idle.FINISHED:
             return self._next_audit()
-        if isinstance(job, Idle):
-            return job
+        return job if isinstance(job, Idle) else self._request(job)
+
+    def _request(self, job: Train | Repair | Confirm | Audit) -> JobRequest:
+        """Return what a worker is asked for a job, and note that it is out."""
         if isinstance(job, Confirm):
-            name = f"{job.trial}-confirm"
+            name, trials = f"{job.trial}-confirm", list(job.seeds or (job.trial,))
             self._jobs[name] = job
-            payload: dict[str, Any] = {
-                "kind": "confirm",
-                "run": str(self.run),
-                "size": job.size,
-                "trial": job.trial,
-                "trials": list(job.seeds or (job.trial,)),
-                "look": job.look,
-            }
+            students = {trial: self.files.student(trial) for trial in trials}
+            asked = {"size": job.size, "trial": job.trial, "trials": trials, "look": job.look}
+            payload = self._payload("confirm", students=students, **asked)
+            return JobRequest(name, {**payload, "answers": self.files.answers})
+        if isinstance(job, Audit):
+            name = f"{job.trial or TEACHER}-audit"
+            self._jobs[name] = job
+            students = {job.trial: self.files.student(job.trial)} if job.trial else {}
+            payload = self._payload("audit", size=job.size, trial=job.trial, students=students)
             return JobRequest(name, payload)
-        self._jobs[job.trial] = job
-        self._record(
-            TrialStarted(
-                size=job.size,
-                trial=job.trial,
-                index=job.index,
-                seed=job.seed,
-                config=self._configuration(job),
-                without=job.without,
+        train = job.job if isinstance(job, Repair) else job
+        self._jobs[train.trial] = job
+        if isinstance(job, Train):
+            self._record(
+                TrialStarted(
+                    size=job.size,
+                    trial=job.trial,
+                    index=job.index,
+                    seed=job.seed,
+                    config=self._configuration(job),
+                    without=job.without,
+                )
             )
-        )
-        payload = {
-            "kind": "train",
-            "run": str(self.run),
-            "size": job.size,
-            "trial": job.trial,
-            "seed": job.seed,
-            "settings": self._settings(job),
-        }
-        return JobRequest(job.trial, payload)
+        asked = {"size": train.size, "trial": train.trial, "seed": train.seed}
+        payload = self._payload("train", settings=self._settings(train), **asked)
+        return JobRequest(train.trial, payload)
+
+    def _payload(self, kind: str, **asked: Any) -> dict[str, Any]:
+        return {"kind": kind, "run": str(self.run), "files": self.files.teacher, **asked}
 
     def progressed(self, job_id: str, progress: Mapping[str, Any]) -> None:
         """Take in what a running job reports."""
@@ -227,7 +261,13 @@ class Director:
         job = self._jobs.pop(job_id)
         if job is None:
             self._judge_teacher(result)
+        elif isinstance(job, Repair):
+            self._repaired(job, result)
+        elif "damaged" in result:
+            self._repair(result["damaged"])
+            self._due += [job] if isinstance(job, Confirm | Audit) else []
         elif isinstance(job, Confirm):
+            self._check_whole(result.get("files", {}))
             if self._reliable(job, result):
                 self._record(self._tested(job, result))
         elif isinstance(job, Audit):
@@ -262,6 +302,8 @@ class Director:
             return
         if not isinstance(job, Train):
             what = "confirm could not be answered" if job else "the teacher could not be prepared"
+            if isinstance(job, Repair):
+                what = f"{job.reason}; {job.job.trial} could not be trained again"
             raise RunError(f"{what}: {error}", where=str(self.run))
         self._record(self._failure(job, error))
 
@@ -284,10 +326,7 @@ class Director:
         for size, trial in due if self.audits else ():
             if trial not in self._audited:
                 self._audited.add(trial)
-                name = f"{trial or TEACHER}-audit"
-                self._jobs[name] = Audit(size, trial)
-                payload = {"kind": "audit", "run": str(self.run), "size": size, "trial": trial}
-                return JobRequest(name, payload)
+                return self._request(Audit(size, trial))
         out = any(isinstance(job, Audit) for job in self._jobs.values())
         return Idle.WAIT if out else Idle.FINISHED
 
@@ -303,6 +342,9 @@ class Director:
             self._record(self._compared(step) if isinstance(step, Comparison) else step)
 
     def _compared(self, comparison: Comparison) -> Event:
+        own = (self.files.trials.get(trial, {}) for pair in comparison.pairs for trial in pair)
+        known = {path: found for files in own for path, found in files.items()}
+        self._check_whole({path: d for path, d in known.items() if path.endswith(".jsonl")})
         answers = [
             [read_item_scores(self.run / "trials" / trial / "dev.jsonl") for trial in pair]
             for pair in comparison.pairs
@@ -328,7 +370,7 @@ class Director:
             check = confirm_check(*asked, several=self.several)
             if not (check.reliable or self.policy.rules.force):
                 check = replace(check, flops=result["flops"])
-            self._record(check)
+            self._record(replace(check, files=_of(result.get("files", {}), "teacher/")))
             if not (check.reliable or self.policy.rules.force):
                 return False
         return True
@@ -341,7 +383,7 @@ class Director:
         ]
         if any(student.ids != teacher.ids for student in students):
             raise RunError("student and teacher answered other confirm items", where=str(self.run))
-        return recipe_event(
+        event = recipe_event(
             self.policy,
             job.size,
             [student.scores for student in students],
@@ -352,6 +394,7 @@ class Director:
             look=job.look,
             added=teacher.added,
         )
+        return replace(event, files=_of(result.get("files", {}), "trials/"))
 
     def _finished(self, job: Train, result: Mapping[str, Any]) -> Event:
         if result["settings_hash"] != self.settings_hash(self._settings(job)):
@@ -384,8 +427,68 @@ class Director:
             size=job.size, trial=job.trial, index=job.index, seed=job.seed, error=error
         )
 
+    def _repair(self, damaged: Mapping[Any, str]) -> None:
+        """Put trials whose files are damaged before all else.
+
+        Args:
+            damaged: By trial, what is wrong.
+        """
+        for trial, reason in damaged.items():
+            begun = self._started_trials[trial]
+            job = Train(trial, begun.size or "", begun.index, begun.seed, begun.without)
+            self._due.insert(0, Repair(job, reason))
+
+    def _repaired(self, repair: Repair, result: Mapping[str, Any]) -> None:
+        trial = repair.job.trial
+        before, files = self._finished_trials[trial], result["files"]
+        if trial in self.files.tested and _of(files, f"trials/{trial}/student") != (
+            self.files.student(trial)
+        ):
+            raise RunError(
+                f"{repair.reason}: it was damaged after its test on confirm, and training it again "
+                "gave another student",
+                where=str(self.run),
+                fix="restore the files, or start a new run",
+            )
+        spent = {"training": result["flops"].get("training", 0.0)}
+        self._record(
+            TrialRepaired(
+                size=repair.job.size,
+                trial=trial,
+                reason=repair.reason,
+                score=result["score"],
+                before=before.score,
+                files=files,
+                flops=spent,
+            )
+        )
+
+    def _check_whole(self, known: Mapping[str, str]) -> None:
+        """Refuse answers that were damaged since they were written.
+
+        Raises:
+            StorageError: If any were.
+        """
+        for path, fault in damaged_files(self.run, known).items():
+            raise StorageError(
+                f"damaged during the run: {fault}",
+                where=str(self.run / path),
+                fix="resume the run: it is made again",
+            )
+
     def _judge_teacher(self, result: Mapping[str, Any]) -> None:
+        if self._teacher_damaged:
+            changed = [p for p, d in self.files.teacher.items() if result["files"].get(p) != d]
+            if changed:
+                raise RunError(
+                    f"{self._teacher_damaged}; made again, {changed[0]} is another one",
+                    where=str(self.run),
+                    fix="restore the file, or start a new run",
+                )
+            self._teacher_damaged = ""
+            return
         self._teacher_ready = True
+        self._check_whole(result.get("files", {}))
         asked = self.run / "teacher", result, self.guesses(), self.policy.rules
         self._record(teacher_event(*asked, self.teacher_name))
 
@@ -399,5 +502,14 @@ class Director:
 
     def _write(self, event: Event) -> None:
         record = self.journal.append(event)
+        self.files.apply(event)
+        if isinstance(event, TrialFinished):
+            self._finished_trials[event.trial] = event
+        elif isinstance(event, TrialStarted):
+            self._started_trials[event.trial] = event
         for sink in self.sinks:
             sink(record)
+
+
+def _of(files: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {path: found for path, found in files.items() if path.startswith(prefix)}

@@ -19,6 +19,7 @@ from kdsearch.events import (
     TrialFailed,
     TrialFinished,
     TrialProgress,
+    TrialRepaired,
     TrialStarted,
     TrialStopped,
 )
@@ -41,6 +42,7 @@ class JournalFacts:
         self.started: dict[str, set[str]] = {}
         """By size; the teacher's own training is of none."""
         self.endings: dict[str, Ending] = {}
+        self.repaired: list[TrialRepaired] = []
         self.decided: dict[str, SizeDecided] = {}
         self.tested: dict[str, ConfirmTested] = {}
         self.audits: dict[str | None, ModelAudited] = {}
@@ -64,6 +66,8 @@ class JournalFacts:
                 self.plan, self.finished = event.plan, None
             case TeacherReady():
                 self.teacher = event
+            case TrialRepaired():
+                self.repaired.append(event)
             case RunFinished():
                 self.finished = event
             case ConfirmOpened(look=1):

@@ -87,6 +87,7 @@ def teacher_event(
         others=result.get("others", {}),
         sensitive=found.sensitive,
         sensitivity=found._asdict(),
+        files=result.get("files", {}),
     )
 
 

@@ -17,6 +17,7 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.inputs.tally import repeat_warnings
+from kdsearch.search.agreement import effective
 from kdsearch.search.audits import (
     audit_figures,
     audit_warnings,
@@ -62,7 +63,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
     Raises:
         RunError: If the journal does not begin with what the run planned.
     """
-    facts = JournalFacts([record.event for record in records])
+    facts = JournalFacts([record.event for record in effective(records)])
     if not facts.plan:
         raise RunError("the journal does not say what the run planned: it has no run_started")
     plan = facts.plan

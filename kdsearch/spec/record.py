@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, ValidationError
 from kdsearch.errors import ModelError, RunError
 from kdsearch.spec.base import Strict
 from kdsearch.spec.models import DomainChoice, Evaluation, PromptFormat, SearchSpec, Splits
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,7 @@ def record_of(spec: SearchSpec, size: str) -> Record:
 
 def write_record(folder: Path, record: Record) -> None:
     """Write a record into a student's folder."""
-    (folder / FILE).write_text(record.model_dump_json(indent=1) + "\n", encoding="utf8")
+    Folder(folder).write(FILE, record.model_dump_json(indent=1) + "\n")
 
 
 def read_record(folder: Path) -> Record | None:

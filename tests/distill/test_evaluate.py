@@ -18,6 +18,7 @@ from kdsearch.distill.evaluate import (
 )
 from kdsearch.plugin import Prediction
 from kdsearch.spec.models import PromptFormat
+from kdsearch.storage import Folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,12 +61,12 @@ def test_answers_survive_their_file(
 ) -> None:
     model = tiny(16).model.train()
     answers = answer(model, tokenizer, rows, sums, "accuracy")
-    answers.write(tmp_path / "dev.jsonl")
+    answers.write(Folder(tmp_path), tmp_path / "dev.jsonl")
     assert read_answers(tmp_path / "dev.jsonl").scores == list(answers.scores)
     assert model.training
 
 
 def test_predictions_survive_their_file(tmp_path: Path) -> None:
     given = [Prediction("a", "x\u2028y"), Prediction("b", "no", 1, (-0.5, -1.25))]
-    write_predictions(tmp_path / "teacher" / "train.jsonl", given)
+    write_predictions(Folder(tmp_path), tmp_path / "teacher" / "train.jsonl", given)
     assert read_predictions(tmp_path / "teacher" / "train.jsonl") == given

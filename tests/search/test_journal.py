@@ -38,7 +38,7 @@ def test_a_second_writer_is_refused(tmp_path: Path) -> None:
     Journal(path).close()
 
 
-@pytest.mark.parametrize("tail", [b'{"schema": 1, "sequ', b"\0\0\0\0\n", b"{}\n"])
+@pytest.mark.parametrize("tail", [b'{"schema": 2, "sequ', b"\0\0\0\0", b"{}"])
 def test_a_torn_tail_is_left_out_and_cut_off(tmp_path: Path, tail: bytes) -> None:
     path = written(tmp_path / "journal.jsonl")
     whole = path.read_bytes()
@@ -65,11 +65,11 @@ def test_a_whole_line_without_its_end_did_not_happen(tmp_path: Path) -> None:
 def test_a_corrupt_line_is_named(tmp_path: Path, line: bytes) -> None:
     path = written(tmp_path / "journal.jsonl")
     path.write_bytes(line + path.read_bytes())
-    with pytest.raises(RunError, match=r"journal\.jsonl:1: corrupt line"):
+    with pytest.raises(RunError, match=r"journal\.jsonl:1: damaged line"):
         read(path)
-    with pytest.raises(RunError, match="corrupt line"):
+    with pytest.raises(RunError, match="damaged line"):
         Journal(path)
-    with pytest.raises(RunError, match="corrupt line"):  # the lock was given back
+    with pytest.raises(RunError, match="damaged line"):  # the lock was given back
         Journal(path)
 
 
@@ -77,7 +77,7 @@ def test_a_lost_line_is_named(tmp_path: Path) -> None:
     path = written(tmp_path / "journal.jsonl", 3)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(lines[0] + lines[2])
-    with pytest.raises(RunError, match=r":2: corrupt line: sequence 2 instead of 1"):
+    with pytest.raises(RunError, match=r":2: damaged line: sequence 2 instead of 1"):
         read(path)
 
 

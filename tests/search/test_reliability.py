@@ -169,7 +169,8 @@ def test_a_journal_of_an_older_version_is_replayed(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in (tmp_path / "whole.jsonl").read_text().splitlines()]
     older = [line for line in lines if line["event"] != "confirm_checked"]
     assert len(older) == len(lines) - 1
-    told = [json.dumps({**line, "sequence": place}) for place, line in enumerate(older)]
+    assert all(line.pop("sum") for line in lines)
+    told = [json.dumps({**line, "schema": 1, "sequence": n}) for n, line in enumerate(older)]
     (tmp_path / "older.jsonl").write_text("\n".join(told) + "\n")
     with Journal(tmp_path / "older.jsonl") as journal:
         assert direct(tmp_path, journal).policy.outcome() == "match"
