@@ -195,6 +195,10 @@ def test_a_margin_beyond_the_lead_over_guessing_trains_no_student(
     assert [size["verdict"] for size in summary["sizes"]] == ["not_visited"]
     assert not (tmp_path / "run" / "trials").exists()
     assert summary["warnings"] == []
+    teacher = tmp_path / "run" / "teacher"
+    assert {file.name for file in teacher.iterdir()} >= {"dev.jsonl", "model"}
+    assert not list(teacher.glob("signals*"))
+    assert not (teacher / "training").exists()
     assert summary["sentence"] == (
         "Insensitive margin: a student may lose 80.0 points and match, and the teacher is only "
         "75.0 points above guessing on dev (1.000 against 0.250), so one that knows nothing would "

@@ -53,8 +53,9 @@ def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
     Args:
         job: `kind` (`teacher`, `train`, `confirm` or `audit`), `run` (the run directory), and for
-            the latter three `trial` and `size`, None of the teacher's audit; to train also `seed`
-            and `settings`, to confirm the `trials` that answer, `trial` and its further seeds.
+            the latter three `trial` and `size`, None of the teacher's audit; of the teacher `seed`
+            and the search's `rules`; to train also `seed` and `settings`; to confirm the `trials`
+            that answer, `trial` and its further seeds.
         report: Called every few seconds while training.
 
     Raises:

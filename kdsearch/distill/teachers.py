@@ -14,6 +14,9 @@ from kdsearch.distill.students import count_parameters, load_student, random_mod
 from kdsearch.distill.supply import provide
 from kdsearch.errors import ModelError
 from kdsearch.plugin import Student
+from kdsearch.search.guesses import guesses_of
+from kdsearch.search.reliability import teacher_refused
+from kdsearch.search.rules import Rules
 from kdsearch.spec.parts import ANSWER_SIGNALS
 from kdsearch.spec.record import record_of, write_record
 from kdsearch.spec.teaching import WITHOUT_TOKENS
@@ -55,13 +58,19 @@ def prepare_teachers(
     Their answers to train are stored too where a loss reads them, or they are weighed by them. The
     teachers of earlier stages come last: their rows are read as the students read them.
 
+    Where the first teacher's answers to dev end the search (`job["rules"]`), nothing else is made.
+
     Returns:
         What `TeacherReady` says: of the first, and by name of the others in `others`; FLOPs are
         those of all.
     """
     ready = _Preparation(workspace, job, report)
     done, cut = ready.prepare()
-    first, reader = workspace.teachers[0], ready.reader()
+    first = workspace.teachers[0]
+    if ready.refused:
+        shutil.rmtree(first.root / "training", ignore_errors=True)
+        return {**asdict(done[first.name]), "cut": cut}
+    reader = ready.reader()
     if first.given is not None:
         cut = workspace.read_all(reader)
     else:
@@ -97,6 +106,8 @@ class _Preparation:
         self.job = job
         self.report = report
         self.loaded: dict[str, Student] = {}
+        self.refused = False
+        """Whether the search ends with the first teacher's answers to dev."""
 
     def load(self, name: str) -> Student:
         """Return one that teaches, loaded once."""
@@ -110,20 +121,39 @@ class _Preparation:
         return self.loaded.get(first.name) or self.workspace.reader()
 
     def prepare(self) -> tuple[dict[str, Prepared], dict[str, int]]:
-        """Fine-tune teachers and let them answer; return what came of each, and what was cut."""
+        """Fine-tune teachers and let them answer; return what came of each, and what was cut.
+
+        The first one is judged before it answers train and before others are prepared.
+        """
         done, cut, decides = dict[str, Prepared](), dict[str, int](), self.workspace.last
         for place, teacher in self.workspace.teachers.items():
-            first = place == 0 and decides is self.workspace
+            first, model = place == 0 and decides is self.workspace, None
             if teacher.given is not None:
                 told = prepare_black_box(self.workspace, teacher, first=first)
                 done[teacher.name] = Prepared(*told)
+            else:
+                own = {**self.job, "seed": self.job["seed"] + place}
+                asked = self.workspace, teacher, own, self.report
+                model, done[teacher.name], counted = _prepare(*asked)
+                cut = cut or counted
+            if first and self._refuses(teacher, done[teacher.name]):
+                self.refused = True
+                break
+            if model is None:
                 continue
-            own = {**self.job, "seed": self.job["seed"] + place}
-            model, done[teacher.name], counted = _prepare(self.workspace, teacher, own, self.report)
-            cut = cut or counted
+            if teacher.needs & ANSWER_SIGNALS:
+                spent = _answer_train(self.workspace, teacher, model)
+                done[teacher.name].flops["signals"] += spent
             if first or teacher.needs - ANSWER_SIGNALS:
                 self.loaded[teacher.name] = model
         return done, cut
+
+    def _refuses(self, teacher: OneTeacher, done: Prepared) -> bool:
+        """Whether the search will end with a teacher's answers to dev."""
+        workspace, rules = self.workspace, Rules(**self.job["rules"])
+        train, dev = workspace.assigned.train, workspace.assigned.dev
+        guesses = guesses_of(train, dev, workspace.parts.labels)
+        return teacher_refused(teacher.root, asdict(done), guesses, rules)
 
     def provide(self, reader: Student) -> tuple[Mapping[str, Any], float]:
         """Store what trials need of the teachers at each token; return it in words and FLOPs."""
@@ -163,11 +193,6 @@ def _prepare(
         model.tokenizer.save_pretrained(teacher.folder)
         write_record(teacher.folder, record_of(workspace.whole, f"teacher {teacher.name}"))
         model = teacher.load()
-    if teacher.needs & ANSWER_SIGNALS:
-        rows = workspace.rows("train", model)
-        answered = predict(model.model, model.tokenizer, rows, workspace.parts.domain)
-        write_predictions(teacher.taught_file, answered)
-        flops["signals"] = 2.0 * compute * rows.tokens
     done = Prepared(count_parameters(model.model), None, 0)
     if workspace.assigned.dev:
         answers = answer_split(workspace, model, "dev", teacher.root)
@@ -176,6 +201,14 @@ def _prepare(
         flops["evaluation"] = flops.get("evaluation", 0.0) + spent
     done.flops |= flops
     return model, done, cut
+
+
+def _answer_train(workspace: Workspace, teacher: OneTeacher, model: Student) -> float:
+    """Store a teacher's answers to train, which losses read; return the FLOPs."""
+    rows = workspace.rows("train", model)
+    answered = predict(model.model, model.tokenizer, rows, workspace.parts.domain)
+    write_predictions(teacher.taught_file, answered)
+    return 2.0 * teacher.facts.compute_parameters * rows.tokens
 
 
 def _fine_tune(

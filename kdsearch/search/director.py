@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
@@ -161,13 +161,13 @@ class Director:
 
     def next_job(self) -> JobRequest | Idle:
         """Return a job for a worker, or say that there is none now or any more."""
+        payload: dict[str, Any]
         if not self._teacher_ready:
             if TEACHER in self._jobs:
                 return Idle.WAIT
             self._jobs[TEACHER] = None
-            return JobRequest(
-                TEACHER, {"kind": "teacher", "run": str(self.run), "seed": self._seed}
-            )
+            payload = {"kind": "teacher", "run": str(self.run), "seed": self._seed}
+            return JobRequest(TEACHER, {**payload, "rules": asdict(self.policy.rules)})
         job = self.policy.next_job()
         if job is Idle.FINISHED:
             job = self._next_ablation()
@@ -178,7 +178,7 @@ class Director:
         if isinstance(job, Confirm):
             name = f"{job.trial}-confirm"
             self._jobs[name] = job
-            payload: dict[str, Any] = {
+            payload = {
                 "kind": "confirm",
                 "run": str(self.run),
                 "size": job.size,
