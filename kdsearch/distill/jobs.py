@@ -28,6 +28,7 @@ from kdsearch.distill.fitting import (
     Report,
     to_device,
 )
+from kdsearch.distill.phases import phase
 from kdsearch.distill.samples import Samples
 from kdsearch.distill.stages import counted, works_of
 from kdsearch.distill.students import count_parameters, load_student
@@ -45,6 +46,7 @@ from kdsearch.splits import units_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from kdsearch.distill.phases import Progress
     from kdsearch.plugin import Student
 
 
@@ -56,7 +58,7 @@ def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
             the latter three `trial` and `size`, None of the teacher's audit; of the teacher `seed`
             and the search's `rules`; to train also `seed` and `settings`; to confirm the `trials`
             that answer, `trial` and its further seeds.
-        report: Called every few seconds while training.
+        report: Called every few seconds while training, and while rows are answered or stored.
 
     Raises:
         KdsearchError: If data or models do not fit the spec.
@@ -111,7 +113,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         return found
 
     def judged() -> tuple[Answers, dict[str, Any]]:
-        answers = answer(student.model, student.tokenizer, dev, domain, metric)
+        told = phase(report, "dev")
+        answers = answer(student.model, student.tokenizer, dev, domain, metric, told)
         return answers, compare(answers.scores)
 
     measured: dict[int, tuple[Answers, dict[str, Any]]] = {}
@@ -123,7 +126,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     last = counted(report, works, len(works) - 1)
 
     def tell(progress: Mapping[str, Any]) -> None:
-        last(progress if "note" in progress else {**progress, "sample": samples.take()})
+        last({**progress, "sample": samples.take()} if "losses" in progress else progress)
 
     untrained = judged()[0]
     shares = answer_shares(domain, untrained.predictions, dev.examples)
@@ -177,12 +180,14 @@ def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report)
             if first.given is not None:
                 answer_given(workspace, first, split)
             else:
-                spent += _confirm_with(workspace, split, first.load(), first.folder, root)
+                asked = first.load(), first.folder, root
+                spent += _confirm_with(workspace, split, *asked, phase(report, "confirm"))
     for trial in job["trials"]:
         folder = workspace.trial_folder(trial)
         student = folder / "student"
         for split in _unanswered(folder, splits):
-            spent += _confirm_with(workspace, split, load_student(student), student, folder)
+            asked = load_student(student), student, folder
+            spent += _confirm_with(workspace, split, *asked, phase(report, "confirm"))
     return {"flops": {"evaluation": spent}}
 
 
@@ -195,7 +200,7 @@ def audit(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[
     if trial is not None or workspace.given is None:
         reader = workspace.teachers[0].load() if trial is None else load_student(model_folder)
         compute = facts_of_folder(model_folder).compute_parameters
-    work = Audit(workspace, folder, reader)
+    work = Audit(workspace, folder, reader, phase(report, "dev"))
     teacher = None if trial is None else read_answers(root / "dev.jsonl")
     found = audited(work, teacher, workspace.run / "errors" / f"{job['size']}.jsonl")
     return {**found, "flops": {"evaluation": 2.0 * compute * work.tokens}}
@@ -207,10 +212,15 @@ def _unanswered(folder: Path, splits: Sequence[str]) -> list[str]:
 
 
 def _confirm_with(
-    workspace: Workspace, split: str, stored: Student, model_folder: Path, destination: Path
+    workspace: Workspace,
+    split: str,
+    stored: Student,
+    model_folder: Path,
+    destination: Path,
+    progress: Progress,
 ) -> float:
     """Answer confirm, or what a look added, with a stored model and return the FLOPs spent."""
-    answer_split(workspace, stored, split, destination)
+    answer_split(workspace, stored, split, destination, progress)
     tokens = workspace.rows(split, stored).tokens
     return 2.0 * facts_of_folder(model_folder).compute_parameters * tokens
 

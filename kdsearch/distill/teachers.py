@@ -10,6 +10,7 @@ from kdsearch.assistants import source_folder
 from kdsearch.distill.black_box import prepare_black_box
 from kdsearch.distill.evaluate import Answers, answer, predict, write_predictions
 from kdsearch.distill.fitting import build_objective, check_steps, fit, tokens_trained
+from kdsearch.distill.phases import phase, unheard
 from kdsearch.distill.students import count_parameters, load_student, random_model
 from kdsearch.distill.supply import provide
 from kdsearch.errors import ModelError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kdsearch.distill.fitting import Report
+    from kdsearch.distill.phases import Progress
     from kdsearch.distill.staff import OneTeacher
     from kdsearch.distill.workspace import Workspace
 
@@ -142,7 +144,7 @@ class _Preparation:
             if model is None:
                 continue
             if teacher.needs & ANSWER_SIGNALS:
-                spent = _answer_train(self.workspace, teacher, model)
+                spent = _answer_train(self.workspace, teacher, model, self.report)
                 done[teacher.name].flops["signals"] += spent
             if first or teacher.needs - ANSWER_SIGNALS:
                 self.loaded[teacher.name] = model
@@ -160,14 +162,21 @@ class _Preparation:
         _check_tokens(self.workspace, reader, self.load)
         signals, flops = dict[str, Any](), 0.0
         if self.workspace.signal_requests:
-            provided = provide(self.workspace, reader, self.load)
+            told = phase(self.report, "signals")
+            provided = provide(self.workspace, reader, self.load, told)
             signals, flops = dict(provided.event), provided.flops
         for teacher in self.workspace.teachers.values():  # their checkpoints
             shutil.rmtree(teacher.root / "training", ignore_errors=True)
         return signals, flops
 
 
-def answer_split(workspace: Workspace, student: Student, split: str, destination: Path) -> Answers:
+def answer_split(
+    workspace: Workspace,
+    student: Student,
+    split: str,
+    destination: Path,
+    progress: Progress = unheard,
+) -> Answers:
     """Answer a split with a model and write down what it said."""
     answers = answer(
         student.model,
@@ -175,6 +184,7 @@ def answer_split(workspace: Workspace, student: Student, split: str, destination
         workspace.rows(split, student),
         workspace.parts.domain,
         workspace.spec.match.metric,
+        progress,
     )
     answers.write(destination / f"{split}.jsonl")
     return answers
@@ -195,7 +205,7 @@ def _prepare(
         model = teacher.load()
     done = Prepared(count_parameters(model.model), None, 0)
     if workspace.assigned.dev:
-        answers = answer_split(workspace, model, "dev", teacher.root)
+        answers = answer_split(workspace, model, "dev", teacher.root, phase(report, "dev"))
         done.score, done.items = answers.mean, len(answers.scores)
         spent = 2.0 * compute * workspace.rows("dev", model).tokens
         flops["evaluation"] = flops.get("evaluation", 0.0) + spent
@@ -203,10 +213,13 @@ def _prepare(
     return model, done, cut
 
 
-def _answer_train(workspace: Workspace, teacher: OneTeacher, model: Student) -> float:
+def _answer_train(
+    workspace: Workspace, teacher: OneTeacher, model: Student, report: Report
+) -> float:
     """Store a teacher's answers to train, which losses read; return the FLOPs."""
     rows = workspace.rows("train", model)
-    answered = predict(model.model, model.tokenizer, rows, workspace.parts.domain)
+    told, domain = phase(report, "train"), workspace.parts.domain
+    answered = predict(model.model, model.tokenizer, rows, domain, told)
     write_predictions(teacher.taught_file, answered)
     return 2.0 * teacher.facts.compute_parameters * rows.tokens
 
@@ -231,7 +244,8 @@ def _fine_tune(
     def judge(step: int) -> dict[str, Any]:
         if not checks:
             return {}
-        return {"score": answer(model.model, model.tokenizer, dev, domain, metric).mean}
+        told = phase(report, "dev")
+        return {"score": answer(model.model, model.tokenizer, dev, domain, metric, told).mean}
 
     objective = build_objective(workspace, model, {"answer_ce": {"weight": 1.0}})
     files = teacher.root / "training"

@@ -135,7 +135,8 @@ class Director:
             for record in journal.records
             if isinstance(record.event, ModelAudited)
         }
-        self._steps: dict[str, int] = {}
+        self._steps: dict[str, tuple[int, int]] = {}
+        """By job: the step that it has reached, and of how many."""
         self.ablations = Ablations(started.plan.get("ablate", ()), policy.rules)
         self._drawn = {
             (event.size or "", event.index): event.config
@@ -209,12 +210,16 @@ class Director:
         return JobRequest(job.trial, payload)
 
     def progressed(self, job_id: str, progress: Mapping[str, Any]) -> None:
-        """Take in what a running job reports."""
+        """Take in what a running job reports; an audit's report shows only that it is alive."""
         job = self._jobs[job_id]
-        self._steps[job_id] = progress["step"]
-        size = job.size if job else None
-        trial = job_id if job else None
-        self._record(TrialProgress(size=size, trial=trial, **progress))
+        if isinstance(job, Audit):
+            return
+        if "step" in progress:
+            self._steps[job_id] = progress["step"], progress["total_steps"]
+        step, total = self._steps.get(job_id, (0, 0))
+        place = {"size": job.size, "trial": job.trial} if job else {}
+        told = {**place, "step": step, "total_steps": total, **progress}
+        self._record(TrialProgress(**told))
 
     def stop_reason(self, job_id: str) -> str | None:
         """Return why a running job should stop, or None to let it run."""
@@ -246,7 +251,7 @@ class Director:
                     index=job.index,
                     seed=job.seed,
                     reason=reason,
-                    step=self._steps.get(job_id, 0),
+                    step=self._steps.get(job_id, (0, 0))[0],
                 )
             )
 
