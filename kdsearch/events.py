@@ -125,6 +125,12 @@ class TrialProgress(Event):
     """What the trial did beside training, such as a repair."""
     stage: int | None = None
     """Of several, the one that the student is in, from 0; steps count those of all."""
+    phase: str | None = None
+    """What goes on beside training: answers to `dev`, `train` or `confirm`, or `signals`."""
+    done: int | None = None
+    """Rows of the phase behind it."""
+    of: int | None = None
+    """Rows of the phase in all."""
 
 
 @dataclass(frozen=True, kw_only=True)

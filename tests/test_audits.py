@@ -185,7 +185,9 @@ def audit_of(
 ) -> dict[str, Any]:
     """Audit a student that chooses by a rule, to which questions read as `sources` says."""
 
-    def constructed(model: Any, tokenizer: Any, rows: Rows, domain: Any, metric: str) -> Answers:
+    def constructed(
+        model: Any, tokenizer: Any, rows: Rows, domain: Any, metric: str, *_: Any
+    ) -> Answers:
         places = [choose(example) for example in rows.examples]
         pairs = list(zip(rows.examples, places, strict=True))
         given = [Prediction(each.id, each.choices[place], place) for each, place in pairs]

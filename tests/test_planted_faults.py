@@ -9,6 +9,7 @@ import pytest
 from benchmarks.audit import audit as benchmark
 from kdsearch.errors import RunError
 from kdsearch.evaluation import find_model
+from kdsearch.events import TrialProgress
 from kdsearch.local import run_locally
 from kdsearch.plugin.host import Host
 from kdsearch.report.messages import message
@@ -99,8 +100,20 @@ def search(
     return call
 
 
-def test_a_sound_run_ends_in_a_plain_match(search: Callable[..., dict[str, Any]]) -> None:
+def test_a_sound_run_ends_in_a_plain_match(
+    search: Callable[..., dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kdsearch.distill.phases.SECONDS_BETWEEN_REPORTS", 0.0)
     summary = search("{name: colours}")
+    events = [record.event for record in read(tmp_path / "run" / "journal.jsonl")]
+    told = [event for event in events if isinstance(event, TrialProgress) and event.phase]
+    assert {(event.phase, event.trial, event.done, event.of) for event in told} >= {
+        ("dev", None, 60, 60),
+        ("signals", None, 400 - 60, 400 - 60),
+        ("dev", "small-c0-s0", 60, 60),
+        ("confirm", "small-c0-s0", 300, 300),
+    }
+    assert {event.step for event in told if event.phase == "signals"} == {60}
     assert (summary["outcome"], exit_code(summary)) == ("match", 0)
     assert summary["selected"]["withheld"] == summary["sizes"][0]["withheld"] == []
     assert summary["teacher"]["confirm_check"]["reliable"]
@@ -195,6 +208,10 @@ def test_a_margin_beyond_the_lead_over_guessing_trains_no_student(
     assert [size["verdict"] for size in summary["sizes"]] == ["not_visited"]
     assert not (tmp_path / "run" / "trials").exists()
     assert summary["warnings"] == []
+    teacher = tmp_path / "run" / "teacher"
+    assert {file.name for file in teacher.iterdir()} >= {"dev.jsonl", "model"}
+    assert not list(teacher.glob("signals*"))
+    assert not (teacher / "training").exists()
     assert summary["sentence"] == (
         "Insensitive margin: a student may lose 80.0 points and match, and the teacher is only "
         "75.0 points above guessing on dev (1.000 against 0.250), so one that knows nothing would "

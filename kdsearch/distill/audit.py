@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.evaluate import Answers, answer, read_answers
+from kdsearch.distill.phases import unheard
 from kdsearch.plugin import Answer, Example
 from kdsearch.plugin.union import Union, label_of
 from kdsearch.plugin.views import WITHOUT_ORDER, permuted
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from kdsearch.distill.phases import Progress
     from kdsearch.distill.workspace import Workspace
     from kdsearch.plugin import Domain, Prediction, Student
 
@@ -46,15 +48,23 @@ class Audit:
         workspace: The run.
         folder: Where the model's answers lie: the teacher's folder or a trial's.
         reader: The model with its tokenizer; None of a black box.
+        progress: Told while changed prompts are answered.
     """
 
-    def __init__(self, workspace: Workspace, folder: Path, reader: Student | None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        folder: Path,
+        reader: Student | None,
+        progress: Progress = unheard,
+    ) -> None:
         self.workspace = workspace
         self.domain = workspace.parts.domain
         self.examples: Sequence[Example] = workspace.assigned.dev
         self.units = units_of(self.examples)
         self.folder = folder
         self.reader = reader
+        self.progress = progress
         self.answers = read_answers(folder / "dev.jsonl")
         self.tokens = 0
         """Read in passes over changed prompts."""
@@ -199,7 +209,7 @@ class Audit:
         least = [tokenizer.eos_token_id]  # a causal model predicts nothing after nothing
         rows = replace(rows, sources=[source or least for source in rows.sources])
         metric = self.workspace.spec.match.metric
-        answers = answer(model, tokenizer, rows, self.domain, metric)
+        answers = answer(model, tokenizer, rows, self.domain, metric, self.progress)
         answers.write(self.workspace.files, self.folder / f"{name}.jsonl")
         self.tokens += rows.tokens
         return answers

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from kdsearch.distill.group import TeacherGroup
 from kdsearch.distill.passes import collate
+from kdsearch.distill.phases import unheard
 from kdsearch.distill.signals import Axis, Told, lengths, masks, teacher_signals
 from kdsearch.distill.store import DamagedStoreError, Layout, Shard, StoreFiles, shard_line
 from kdsearch.errors import ModelError
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from kdsearch.distill.data import Rows
+    from kdsearch.distill.phases import Progress
     from kdsearch.plugin import SignalRequest
 
 FORMAT = 5
@@ -75,6 +78,7 @@ def capture(
     model: Callable[[], PreTrainedModel | TeacherGroup],
     *,
     shard_bytes: int = SHARD_BYTES,
+    progress: Progress = unheard,
 ) -> Captured:
     """Compute what is missing of a store.
 
@@ -87,6 +91,7 @@ def capture(
         request: Which signals.
         model: Loads the teacher, or the group; called only if something is missing.
         shard_bytes: About how much is written before it counts.
+        progress: Told after every batch.
 
     Raises:
         ModelError: If a layer's numbers are too large for float16.
@@ -107,13 +112,18 @@ def capture(
         done = {row for shard in whole for row in shard.rows}
         computed = [row for row in range(len(listed)) if row not in done]
         if computed:
-            writer = _Writer(path, listed, request, model())
+            told = partial(_tell, progress, len(computed))
+            writer = _Writer(path, listed, request, model(), told)
             files = writer.begin(files, whole)
             for shard in _split(files, computed, shard_bytes):
                 writer.write(files, shard)
     size = StoreFiles(path).size
     tokens = sum(len(listed[row].source) + len(listed[row].target) for row in computed)
     return Captured(path, size, len(listed), len(computed), tokens, damaged)
+
+
+def _tell(progress: Progress, of: int, done: int) -> None:
+    progress(done, of)
 
 
 def stored_rows(rows: Rows) -> list[Row]:
@@ -163,6 +173,7 @@ class _Writer:
         rows: Sequence[Row],
         request: SignalRequest,
         model: PreTrainedModel | TeacherGroup,
+        told: Callable[[int], None],
     ) -> None:
         self.path = path.absolute()
         self.owned = Folder(self.path.parent)
@@ -170,6 +181,8 @@ class _Writer:
         self.request = request
         self.model = model if isinstance(model, TeacherGroup) else model.train(False)
         self.causal = not model.config.is_encoder_decoder
+        self.told = told
+        self.done = 0
 
     def begin(self, files: StoreFiles | None, whole: Sequence[Shard]) -> StoreFiles:
         """Make ready for writing: record what is whole, or begin a new store."""
@@ -190,6 +203,8 @@ class _Writer:
         for batch in self._batches(rows):
             for name, values in self._real(batch).items():
                 pieces[name].append(values.contiguous().view(torch.uint8).numpy().tobytes())
+            self.done += len(batch)
+            self.told(self.done)
         digest = hashlib.sha256()
         for name in sorted(pieces):
             content = b"".join(pieces.pop(name))

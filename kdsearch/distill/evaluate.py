@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kdsearch.distill.generation import generate
+from kdsearch.distill.phases import unheard
 from kdsearch.distill.scoring import choose
 from kdsearch.plugin import Prediction
 from kdsearch.plugin.domain_calls import score_predictions
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kdsearch.distill.data import Rows
+    from kdsearch.distill.phases import Progress
     from kdsearch.plugin import Domain, Example
     from kdsearch.storage import Folder
 
@@ -86,11 +88,18 @@ def _line(prediction: Prediction, score: float) -> dict[str, Any]:
     return line
 
 
-def answer(model: Any, tokenizer: Any, rows: Rows, domain: Domain, metric: str) -> Answers:
+def answer(
+    model: Any,
+    tokenizer: Any,
+    rows: Rows,
+    domain: Domain,
+    metric: str,
+    progress: Progress = unheard,
+) -> Answers:
     """Answer every row and score the answers by one metric of the domain."""
     was_training = model.training
     model.eval()
-    predictions = predict(model, tokenizer, rows, domain)
+    predictions = predict(model, tokenizer, rows, domain, progress)
     model.train(was_training)
     return judge(predictions, rows.examples, domain, metric)
 
@@ -103,10 +112,21 @@ def judge(
 
 
 @torch.inference_mode()
-def predict(model: Any, tokenizer: Any, rows: Rows, domain: Domain) -> list[Prediction]:
+def predict(
+    model: Any, tokenizer: Any, rows: Rows, domain: Domain, progress: Progress = unheard
+) -> list[Prediction]:
     """Answer every row; the order and size of batches does not show in the answers."""
     everything = range(len(rows.sources))
     scored = [row for row in everything if rows.scored(row)]
     free = [row for row in everything if not rows.scored(row)]
-    found = choose(model, rows, scored) | generate(model, tokenizer, rows, free, domain)
+    chosen = choose(model, rows, scored, lambda done, _: progress(done, len(everything)))
+    generated = generate(
+        model,
+        tokenizer,
+        rows,
+        free,
+        domain,
+        lambda done, _: progress(len(scored) + done, len(everything)),
+    )
+    found = chosen | generated
     return [found[row] for row in everything]

@@ -12,6 +12,7 @@ import torch
 
 from kdsearch.distill.data import Collator, Rows
 from kdsearch.distill.module import DistillationModel, Term
+from kdsearch.distill.phases import phase
 from kdsearch.distill.several import OneByOne, Together
 from kdsearch.distill.sources import SeveralSources
 from kdsearch.distill.supply import online, open_source
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 Report = Callable[[Mapping[str, Any]], None]
 """Told about progress: `step`, `total_steps`, `losses` and, after an evaluation, dev scores; or a
-`note` of what was done beside training."""
+`note` of what was done beside training; or of a `phase` beside training: see `phases`."""
 
 
 def build_objective(
@@ -180,6 +181,7 @@ def _signals(
             name,
             workspace.load_teacher,
             lambda note: report({"step": 0, "total_steps": 0, "note": note}),
+            phase(report, "signals"),
         )
         for name in asked
     }

@@ -11,17 +11,24 @@ from torch import Tensor
 from transformers import GenerationConfig, StoppingCriteria
 
 from kdsearch.distill.passes import batches, pad
+from kdsearch.distill.phases import unheard
 from kdsearch.plugin import Prediction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from kdsearch.distill.data import Rows
+    from kdsearch.distill.phases import Progress
     from kdsearch.plugin import Domain
 
 
 def generate(
-    model: Any, tokenizer: Any, rows: Rows, asked: Sequence[int], domain: Domain
+    model: Any,
+    tokenizer: Any,
+    rows: Rows,
+    asked: Sequence[int],
+    domain: Domain,
+    progress: Progress = unheard,
 ) -> dict[int, Prediction]:
     """Answer rows by greedy generation.
 
@@ -33,18 +40,22 @@ def generate(
         rows: What is asked.
         asked: Which rows.
         domain: Says how long answers are and where they end.
+        progress: Told at every token.
     """
     found: dict[int, Prediction] = {}
     if not asked:
         return found
     with _greedy(model, tokenizer, domain):
         for taken in batches(asked, lambda row: len(rows.sources[row]) + domain.max_new_tokens):
-            texts = _continued(model, tokenizer, [rows.sources[row] for row in taken], domain.stop)
+            sources = [rows.sources[row] for row in taken]
+            alive = _Alive(lambda: progress(len(found), len(asked)))
+            texts = _continued(model, tokenizer, sources, domain.stop, alive)
             for row, text in zip(taken, texts, strict=True):
                 example, names = rows.examples[row], rows.names[row] if rows.names else ()
                 answer = before_stops(text, domain.stop).strip()
                 choice = named_option(answer, names, example.choices) if names else None
                 found[row] = Prediction(example.id, answer, choice)
+            progress(len(found), len(asked))
     return found
 
 
@@ -95,9 +106,24 @@ class _Stops(StoppingCriteria):
         return torch.tensor(done, device=input_ids.device)
 
 
+class _Alive(StoppingCriteria):
+    """Ends nothing; tells at every token that generation goes on."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self.tell = tell
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: Any) -> Tensor:
+        self.tell()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
+
+
 @torch.inference_mode()
 def _continued(
-    model: Any, tokenizer: Any, sources: Sequence[Sequence[int]], stops: Sequence[str]
+    model: Any,
+    tokenizer: Any,
+    sources: Sequence[Sequence[int]],
+    stops: Sequence[str],
+    alive: _Alive,
 ) -> list[str]:
     """Return what follows each prompt; causal ones are padded on the left, so that all end."""
     causal = not model.config.is_encoder_decoder
@@ -110,7 +136,7 @@ def _continued(
     generated = model.generate(
         input_ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
-        stopping_criteria=[_Stops(tokenizer, stops, start)] if stops else [],
+        stopping_criteria=[alive, *([_Stops(tokenizer, stops, start)] if stops else [])],
     )
     texts: list[str] = tokenizer.batch_decode(generated[:, start:], skip_special_tokens=True)
     return texts

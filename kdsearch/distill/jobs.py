@@ -27,6 +27,7 @@ from kdsearch.distill.fitting import (
     Report,
     to_device,
 )
+from kdsearch.distill.phases import phase
 from kdsearch.distill.samples import Samples
 from kdsearch.distill.stages import counted, works_of
 from kdsearch.distill.students import count_parameters, load_student
@@ -45,6 +46,7 @@ from kdsearch.storage import check_space, sealed, trial_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from kdsearch.distill.phases import Progress
     from kdsearch.plugin import Student
 
 
@@ -53,9 +55,10 @@ def perform(job: Mapping[str, Any], report: Report) -> dict[str, Any]:
 
     Args:
         job: `kind` (`teacher`, `train`, `confirm` or `audit`), `run` (the run directory), and for
-            the latter three `trial` and `size`, None of the teacher's audit; to train also `seed`
-            and `settings`, to confirm the `trials` that answer, `trial` and its further seeds.
-        report: Called every few seconds while training.
+            the latter three `trial` and `size`, None of the teacher's audit; of the teacher `seed`
+            and the search's `rules`; to train also `seed` and `settings`; to confirm the `trials`
+            that answer, `trial` and its further seeds.
+        report: Called every few seconds while training, and while rows are answered or stored.
 
     Raises:
         KdsearchError: If data or models do not fit the spec.
@@ -117,7 +120,8 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
         return found
 
     def judged() -> tuple[Answers, dict[str, Any]]:
-        answers = answer(student.model, student.tokenizer, dev, domain, metric)
+        told = phase(report, "dev")
+        answers = answer(student.model, student.tokenizer, dev, domain, metric, told)
         return answers, compare(answers.scores)
 
     measured: dict[int, tuple[Answers, dict[str, Any]]] = {}
@@ -129,7 +133,7 @@ def train_student(workspace: Workspace, job: Mapping[str, Any], report: Report) 
     last = counted(report, works, len(works) - 1)
 
     def tell(progress: Mapping[str, Any]) -> None:
-        last(progress if "note" in progress else {**progress, "sample": samples.take()})
+        last({**progress, "sample": samples.take()} if "losses" in progress else progress)
 
     untrained = judged()[0]
     shares = answer_shares(domain, untrained.predictions, dev.examples)
@@ -189,12 +193,14 @@ def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report)
             if first.given is not None:
                 answer_given(workspace, first, split)
             else:
-                spent += _confirm_with(workspace, split, first.load(), first.folder, root)
+                asked = first.load(), first.folder, root
+                spent += _confirm_with(workspace, split, *asked, phase(report, "confirm"))
     for trial in job["trials"]:
         folder = workspace.trial_folder(trial)
         student = folder / "student"
         for split in _unanswered(workspace, folder, splits, known):
-            spent += _confirm_with(workspace, split, load_student(student), student, folder)
+            asked = load_student(student), student, folder
+            spent += _confirm_with(workspace, split, *asked, phase(report, "confirm"))
     folders = [root, *map(workspace.trial_folder, job["trials"])]
     answered = workspace.digests(*(f / f"{split}.jsonl" for f in folders for split in splits))
     if changed := [
@@ -219,7 +225,7 @@ def audit(workspace: Workspace, job: Mapping[str, Any], report: Report) -> dict[
     if trial is not None or workspace.given is None:
         reader = workspace.teachers[0].load() if trial is None else load_student(model_folder)
         compute = facts_of_folder(model_folder).compute_parameters
-    work = Audit(workspace, folder, reader)
+    work = Audit(workspace, folder, reader, phase(report, "dev"))
     teacher = None if trial is None else read_answers(root / "dev.jsonl")
     errors = workspace.files.path("errors", f"{job['size']}.jsonl")
     found = audited(work, teacher, errors)
@@ -258,10 +264,15 @@ def _unanswered(
 
 
 def _confirm_with(
-    workspace: Workspace, split: str, stored: Student, model_folder: Path, destination: Path
+    workspace: Workspace,
+    split: str,
+    stored: Student,
+    model_folder: Path,
+    destination: Path,
+    progress: Progress,
 ) -> float:
     """Answer confirm, or what a look added, with a stored model and return the FLOPs spent."""
-    answer_split(workspace, stored, split, destination)
+    answer_split(workspace, stored, split, destination, progress)
     tokens = workspace.rows(split, stored).tokens
     return 2.0 * facts_of_folder(model_folder).compute_parameters * tokens
 

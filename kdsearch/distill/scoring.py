@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from kdsearch.distill.passes import batches, collate, forward
+from kdsearch.distill.phases import unheard
 from kdsearch.distill.sharing import shared_scores
 from kdsearch.plugin import Prediction
 
@@ -19,21 +20,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kdsearch.distill.data import Rows
+    from kdsearch.distill.phases import Progress
 
 Scores = tuple[float, ...]
 """The log-likelihood of each option of a row, in nats."""
 
 
-def choose(model: Any, rows: Rows, asked: Sequence[int]) -> dict[int, Prediction]:
+def choose(
+    model: Any, rows: Rows, asked: Sequence[int], progress: Progress = unheard
+) -> dict[int, Prediction]:
     """Answer rows by their best option.
 
     Args:
         model: In evaluation mode.
         rows: With the options of each.
         asked: Which rows.
+        progress: Told after every batch.
     """
     found = {}
-    for row, scores in option_scores(model, rows, asked).items():
+    for row, scores in option_scores(model, rows, asked, progress).items():
         example, names = rows.examples[row], rows.names[row]
         best = best_option(scores, [_length(rows, row, place) for place in range(len(scores))])
         text = example.choices[best] if best < len(example.choices) else names[best]
@@ -46,11 +51,16 @@ def best_option(scores: Sequence[float], lengths: Sequence[int]) -> int:
     return max(range(len(scores)), key=lambda place: scores[place] / lengths[place])
 
 
-def option_scores(model: Any, rows: Rows, asked: Sequence[int]) -> dict[int, Scores]:
+def option_scores(
+    model: Any, rows: Rows, asked: Sequence[int], progress: Progress = unheard
+) -> dict[int, Scores]:
     """Return the log-likelihoods of the options of rows, lengths left out of account."""
     short = [row for row in asked if all(len(ids) == 1 for ids in rows.choices[row])]
     long = sorted(set(asked) - set(short))
-    return _first_token_scores(model, rows, short) | _several_token_scores(model, rows, long)
+    first = _first_token_scores(model, rows, short, lambda done, _: progress(done, len(asked)))
+    return first | _several_token_scores(
+        model, rows, long, lambda done, _: progress(len(short) + done, len(asked))
+    )
 
 
 def _length(rows: Rows, row: int, place: int) -> int:
@@ -64,7 +74,9 @@ def _length(rows: Rows, row: int, place: int) -> int:
             return 1
 
 
-def _first_token_scores(model: Any, rows: Rows, asked: Sequence[int]) -> dict[int, Scores]:
+def _first_token_scores(
+    model: Any, rows: Rows, asked: Sequence[int], progress: Progress
+) -> dict[int, Scores]:
     found: dict[int, Scores] = {}
     for taken in batches(asked, lambda row: len(rows.sources[row])):
         sources = [rows.sources[row] for row in taken]
@@ -72,10 +84,13 @@ def _first_token_scores(model: Any, rows: Rows, asked: Sequence[int]) -> dict[in
         logs = logits[:, 0].float().log_softmax(-1).cpu()
         for place, row in enumerate(taken):
             found[row] = tuple(logs[place, [ids[0] for ids in rows.choices[row]]].tolist())
+        progress(len(found), len(asked))
     return found
 
 
-def _several_token_scores(model: Any, rows: Rows, asked: Sequence[int]) -> dict[int, Scores]:
+def _several_token_scores(
+    model: Any, rows: Rows, asked: Sequence[int], progress: Progress
+) -> dict[int, Scores]:
     """Score options that are read after their prompt, which is read once for all of them."""
 
     def length(row: int) -> int:
@@ -86,6 +101,7 @@ def _several_token_scores(model: Any, rows: Rows, asked: Sequence[int]) -> dict[
         sources = [rows.sources[row] for row in taken]
         totals = shared_scores(model, sources, [rows.choices[row] for row in taken])
         found |= zip(taken, map(tuple, totals), strict=True)
+        progress(len(found), len(asked))
     return found
 
 

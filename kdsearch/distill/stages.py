@@ -134,6 +134,9 @@ def counted(report: Report, works: Sequence[StageWork], place: int) -> Report:
     steps = [work.steps for work in works]
 
     def tell(progress: Mapping[str, Any]) -> None:
+        if "phase" in progress:
+            report({**progress, "stage": place})
+            return
         done = sum(steps[:place]) + progress["step"]
         report({**progress, "step": done, "total_steps": sum(steps), "stage": place})
 

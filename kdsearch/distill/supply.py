@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from kdsearch.distill.capture import Captured, capture
 from kdsearch.distill.data import Rows, joined
 from kdsearch.distill.group import TeacherGroup
+from kdsearch.distill.phases import unheard
 from kdsearch.distill.sources import CachedSignals, OnlineSignals, OwnTokens, Source
 from kdsearch.distill.store import DamagedStoreError, SignalStore
 from kdsearch.model_folders import fingerprint
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from kdsearch.distill.phases import Progress
     from kdsearch.distill.workspace import Workspace
     from kdsearch.plugin import Student
 
@@ -38,13 +40,16 @@ class Provided(NamedTuple):
     flops: float
 
 
-def provide(workspace: Workspace, reader: Student, load: Load) -> Provided:
+def provide(
+    workspace: Workspace, reader: Student, load: Load, progress: Progress = unheard
+) -> Provided:
     """Choose how trials get their signals, and store them if they are to be stored.
 
     Args:
         workspace: The run.
         reader: Reads train as students do.
         load: Called for teachers that have something to say.
+        progress: Told of the rows stored, of each store by itself.
     """
     cache, requests = workspace.spec.cache, workspace.signal_requests
     kinds = workspace.stored_targets
@@ -67,7 +72,7 @@ def provide(workspace: Workspace, reader: Student, load: Load) -> Provided:
     if mode is CacheMode.CACHED:
         if not workspace.signal_note.exists():  # else it is there, but for what was damaged
             check_space(workspace.signal_folder, size, "the store of signals")
-        each = {name: _store(workspace, name, own, load) for name, own in read.items()}
+        each = {name: _store(workspace, name, own, load, progress) for name, own in read.items()}
         stores = {name: done.path.name for name, done in each.items()}
         flops = sum(2.0 * _compute(workspace, name) * done.tokens for name, done in each.items())
         counts = [done._asdict() for done in each.values()]
@@ -82,7 +87,13 @@ def provide(workspace: Workspace, reader: Student, load: Load) -> Provided:
     return Provided(event, flops)
 
 
-def open_source(workspace: Workspace, name: str, load: Load, say: Callable[[str], None]) -> Source:
+def open_source(
+    workspace: Workspace,
+    name: str,
+    load: Load,
+    say: Callable[[str], None],
+    progress: Progress = unheard,
+) -> Source:
     """Open what the teacher's job has provided of a teacher, once a process.
 
     What has been damaged since is computed anew.
@@ -92,9 +103,10 @@ def open_source(workspace: Workspace, name: str, load: Load, say: Callable[[str]
         name: The teacher, or `TOGETHER`.
         load: Called where a teacher is asked again.
         say: Told what had to be done.
+        progress: Told of the rows computed anew.
     """
     if name not in workspace.sources:
-        source = _opened(workspace, name, load, say)
+        source = _opened(workspace, name, load, say, progress)
         if workspace.signal_requests[name].own_tokens:
             causal = not workspace.staff[name].facts.encoder_decoder
             source = OwnTokens(
@@ -110,7 +122,13 @@ def online(workspace: Workspace) -> bool:
     return bool(noted["mode"] == CacheMode.ONLINE.value)
 
 
-def _opened(workspace: Workspace, name: str, load: Load, say: Callable[[str], None]) -> Source:
+def _opened(
+    workspace: Workspace,
+    name: str,
+    load: Load,
+    say: Callable[[str], None],
+    progress: Progress,
+) -> Source:
     members = workspace.staff.names if name == TOGETHER else []
     if online(workspace):
         request = workspace.signal_requests[name]
@@ -119,7 +137,7 @@ def _opened(workspace: Workspace, name: str, load: Load, say: Callable[[str], No
     try:
         return CachedSignals(SignalStore(_noted(workspace, name)), column, members)
     except DamagedStoreError as error:
-        provided = provide(workspace, workspace.reader(), load)
+        provided = provide(workspace, workspace.reader(), load, progress)
         path = _noted(workspace, name)
         say(f"teacher signals in {path}: {error}; {provided.event['computed']} rows computed anew")
         return CachedSignals(SignalStore(path), column, members)
@@ -146,7 +164,7 @@ def _asked(workspace: Workspace, name: str, load: Load) -> Any:
     return TeacherGroup(models, [teacher.spec.dtype.value for teacher in teachers])
 
 
-def _store(workspace: Workspace, name: str, rows: Rows, load: Load) -> Captured:
+def _store(workspace: Workspace, name: str, rows: Rows, load: Load, progress: Progress) -> Captured:
     staff = workspace.staff
     named = [name] if name != TOGETHER else staff.names
     prints = [fingerprint(staff[teacher].folder) for teacher in named]
@@ -155,7 +173,12 @@ def _store(workspace: Workspace, name: str, rows: Rows, load: Load) -> Captured:
     )
     request = workspace.signal_requests[name]
     return capture(
-        workspace.signal_folder, weights, rows, request, lambda: _asked(workspace, name, load)
+        workspace.signal_folder,
+        weights,
+        rows,
+        request,
+        lambda: _asked(workspace, name, load),
+        progress=progress,
     )
 
 

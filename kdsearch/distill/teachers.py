@@ -9,10 +9,14 @@ from kdsearch.assistants import source_folder
 from kdsearch.distill.black_box import prepare_black_box
 from kdsearch.distill.evaluate import Answers, answer, predict, write_predictions
 from kdsearch.distill.fitting import build_objective, check_steps, fit, tokens_trained
+from kdsearch.distill.phases import phase, unheard
 from kdsearch.distill.students import count_parameters, load_student, random_model
 from kdsearch.distill.supply import provide
 from kdsearch.errors import ModelError
 from kdsearch.plugin import Student
+from kdsearch.search.guesses import guesses_of
+from kdsearch.search.reliability import teacher_refused
+from kdsearch.search.rules import Rules
 from kdsearch.spec.parts import ANSWER_SIGNALS
 from kdsearch.spec.record import record_of, write_record
 from kdsearch.spec.teaching import WITHOUT_TOKENS
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kdsearch.distill.fitting import Report
+    from kdsearch.distill.phases import Progress
     from kdsearch.distill.staff import OneTeacher
     from kdsearch.distill.workspace import Workspace
 
@@ -54,13 +59,19 @@ def prepare_teachers(
     Their answers to train are stored too where a loss reads them, or they are weighed by them. The
     teachers of earlier stages come last: their rows are read as the students read them.
 
+    Where the first teacher's answers to dev end the search (`job["rules"]`), nothing else is made.
+
     Returns:
         What `TeacherReady` says: of the first, and by name of the others in `others`; FLOPs are
         those of all.
     """
     ready = _Preparation(workspace, job, report)
     done, cut = ready.prepare()
-    first, reader = workspace.teachers[0], ready.reader()
+    first = workspace.teachers[0]
+    if ready.refused:
+        workspace.files.remove(first.root / "training")
+        return {**asdict(done[first.name]), "cut": cut, "files": workspace.teacher_files()}
+    reader = ready.reader()
     if first.given is not None:
         cut = workspace.read_all(reader)
     else:
@@ -97,6 +108,8 @@ class _Preparation:
         self.job = job
         self.report = report
         self.loaded: dict[str, Student] = {}
+        self.refused = False
+        """Whether the search ends with the first teacher's answers to dev."""
 
     def load(self, name: str) -> Student:
         """Return one that teaches, loaded once."""
@@ -110,34 +123,60 @@ class _Preparation:
         return self.loaded.get(first.name) or self.workspace.reader()
 
     def prepare(self) -> tuple[dict[str, Prepared], dict[str, int]]:
-        """Fine-tune teachers and let them answer; return what came of each, and what was cut."""
+        """Fine-tune teachers and let them answer; return what came of each, and what was cut.
+
+        The first one is judged before it answers train and before others are prepared.
+        """
         done, cut, decides = dict[str, Prepared](), dict[str, int](), self.workspace.last
         for place, teacher in self.workspace.teachers.items():
-            first = place == 0 and decides is self.workspace
+            first, model = place == 0 and decides is self.workspace, None
             if teacher.given is not None:
                 told = prepare_black_box(self.workspace, teacher, first=first)
                 done[teacher.name] = Prepared(*told)
+            else:
+                own = {**self.job, "seed": self.job["seed"] + place}
+                asked = self.workspace, teacher, own, self.report
+                model, done[teacher.name], counted = _prepare(*asked)
+                cut = cut or counted
+            if first and self._refuses(teacher, done[teacher.name]):
+                self.refused = True
+                break
+            if model is None:
                 continue
-            own = {**self.job, "seed": self.job["seed"] + place}
-            model, done[teacher.name], counted = _prepare(self.workspace, teacher, own, self.report)
-            cut = cut or counted
+            if teacher.needs & ANSWER_SIGNALS:
+                spent = _answer_train(self.workspace, teacher, model, self.report)
+                done[teacher.name].flops["signals"] += spent
             if first or teacher.needs - ANSWER_SIGNALS:
                 self.loaded[teacher.name] = model
         return done, cut
+
+    def _refuses(self, teacher: OneTeacher, done: Prepared) -> bool:
+        """Whether the search will end with a teacher's answers to dev."""
+        workspace, rules = self.workspace, Rules(**self.job["rules"])
+        train, dev = workspace.assigned.train, workspace.assigned.dev
+        guesses = guesses_of(train, dev, workspace.parts.labels)
+        return teacher_refused(teacher.root, asdict(done), guesses, rules)
 
     def provide(self, reader: Student) -> tuple[Mapping[str, Any], float]:
         """Store what trials need of the teachers at each token; return it in words and FLOPs."""
         _check_tokens(self.workspace, reader, self.load)
         signals, flops = dict[str, Any](), 0.0
         if self.workspace.signal_requests:
-            provided = provide(self.workspace, reader, self.load)
+            told = phase(self.report, "signals")
+            provided = provide(self.workspace, reader, self.load, told)
             signals, flops = dict(provided.event), provided.flops
         for teacher in self.workspace.teachers.values():  # their checkpoints
             self.workspace.files.remove(teacher.root / "training")
         return signals, flops
 
 
-def answer_split(workspace: Workspace, student: Student, split: str, destination: Path) -> Answers:
+def answer_split(
+    workspace: Workspace,
+    student: Student,
+    split: str,
+    destination: Path,
+    progress: Progress = unheard,
+) -> Answers:
     """Answer a split with a model and write down what it said."""
     answers = answer(
         student.model,
@@ -145,6 +184,7 @@ def answer_split(workspace: Workspace, student: Student, split: str, destination
         workspace.rows(split, student),
         workspace.parts.domain,
         workspace.spec.match.metric,
+        progress,
     )
     answers.write(workspace.files, destination / f"{split}.jsonl")
     return answers
@@ -167,19 +207,25 @@ def _prepare(
             model.tokenizer.save_pretrained(draft)
             write_record(draft, record_of(workspace.whole, f"teacher {teacher.name}"))
         model = teacher.load()
-    if teacher.needs & ANSWER_SIGNALS:
-        rows = workspace.rows("train", model)
-        answered = predict(model.model, model.tokenizer, rows, workspace.parts.domain)
-        write_predictions(workspace.files, teacher.taught_file, answered)
-        flops["signals"] = 2.0 * compute * rows.tokens
     done = Prepared(count_parameters(model.model), None, 0)
     if workspace.assigned.dev:
-        answers = answer_split(workspace, model, "dev", teacher.root)
+        answers = answer_split(workspace, model, "dev", teacher.root, phase(report, "dev"))
         done.score, done.items = answers.mean, len(answers.scores)
         spent = 2.0 * compute * workspace.rows("dev", model).tokens
         flops["evaluation"] = flops.get("evaluation", 0.0) + spent
     done.flops |= flops
     return model, done, cut
+
+
+def _answer_train(
+    workspace: Workspace, teacher: OneTeacher, model: Student, report: Report
+) -> float:
+    """Store a teacher's answers to train, which losses read; return the FLOPs."""
+    rows = workspace.rows("train", model)
+    told, domain = phase(report, "train"), workspace.parts.domain
+    answered = predict(model.model, model.tokenizer, rows, domain, told)
+    write_predictions(workspace.files, teacher.taught_file, answered)
+    return 2.0 * teacher.facts.compute_parameters * rows.tokens
 
 
 def _fine_tune(
@@ -202,7 +248,8 @@ def _fine_tune(
     def judge(step: int) -> dict[str, Any]:
         if not checks:
             return {}
-        return {"score": answer(model.model, model.tokenizer, dev, domain, metric).mean}
+        told = phase(report, "dev")
+        return {"score": answer(model.model, model.tokenizer, dev, domain, metric, told).mean}
 
     objective = build_objective(workspace, model, {"answer_ce": {"weight": 1.0}})
     files = teacher.root / "training"

@@ -10,7 +10,7 @@ from kdsearch.report.state import TEACHER, TrialStatus
 from kdsearch.search.evidence import expected_at_the_bar, weigh
 
 if TYPE_CHECKING:
-    from kdsearch.report.state import RunState, SizeState, TrialState
+    from kdsearch.report.state import PhaseState, RunState, SizeState, TrialState
 
 BAR = 12
 """Characters of a progress bar."""
@@ -83,6 +83,10 @@ def _state_lines(size: SizeState, trials: list[TrialState], live: bool) -> list[
         if size.alpha is not None and size.decided_on == "dev":
             lines.append(f"declared for confirm, alpha {size.alpha:.4g}")
             lines += [_seed_line(trial, live) for trial in trials if _further_seed(trial)]
+            asked = [
+                trial.phase for trial in trials if trial.phase and trial.phase.name == "confirm"
+            ]
+            lines += [f"answering {phase_text(phase)}" for phase in asked if live]
         lines += [_ablation_line(trial, live) for trial in trials if _ablates(trial)]
         return lines
     lines = [trial_line(trial, live) for trial in trials if trial.status is TrialStatus.RUNNING]
@@ -131,11 +135,20 @@ def progress(trial: TrialState, live: bool) -> str:
     """Draw how far training has come, or say where it was left."""
     if not live:
         return f"left at step {trial.step}/{trial.total_steps}"
+    if trial.phase is not None:
+        return phase_text(trial.phase)
     done = round(BAR * trial.share_done)
     bar = "\N{BOX DRAWINGS HEAVY HORIZONTAL}" * done
     bar += "\N{BOX DRAWINGS LIGHT HORIZONTAL}" * (BAR - done)
     text = f"{bar} {100 * trial.share_done:3.0f}%"
     return text if trial.loss is None else f"{text}  loss {trial.loss:.3g}"
+
+
+def phase_text(phase: PhaseState) -> str:
+    """Say how far a phase has come, and what is left at its pace."""
+    text = f"{phase.name} {phase.done:,}/{phase.of:,}"
+    left = phase.seconds_left
+    return text if left is None else f"{text} \N{MIDDLE DOT} {numbers.clock(left)} left"
 
 
 def _ended(trial: TrialState) -> str:
@@ -161,7 +174,12 @@ def _teacher(state: RunState, live: bool) -> str:
         training = state.trials.get(TEACHER)
         if training is None:
             return "being prepared" if live else "not ready"
-        return f"{'training ' if live else ''}{progress(training, live)}"
+        doing = (
+            training.phase.label.removesuffix(training.phase.name)
+            if training.phase
+            else "training "
+        )
+        return f"{doing if live else ''}{progress(training, live)}"
     ready = state.teacher
     text = f"{numbers.measure(ready.parameters)}, dev {numbers.score(ready.score)}"
     if not ready.informative:

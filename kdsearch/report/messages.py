@@ -61,7 +61,8 @@ class ProgressGate:
             return True
         name = trial_name(event)
         quarter = 4 * event.step // event.total_steps if event.total_steps else 0
-        last_time, last_quarter = self._told.setdefault(name, (record.time, 0))
+        began = float("-inf") if event.phase else record.time
+        last_time, last_quarter = self._told.setdefault(name, (began, 0))
         due = record.time - last_time >= SECONDS_BETWEEN_LINES or quarter > last_quarter
         if due:
             self._told[name] = (record.time, max(quarter, last_quarter))
@@ -84,7 +85,7 @@ def message(event: Event, state: RunState) -> str | None:
             told = settings_text(event.config)
             return f"{event.trial}  started{f': {told}' if told else ''}"
         case TrialProgress():
-            return _progress(event)
+            return _progress(event, state)
         case TrialFinished():
             return _trial_finished(event, state)
         case TrialStopped():
@@ -174,10 +175,14 @@ def _signals(signals: Mapping[str, Any]) -> str:
     return f"{text}; {earlier:,} were computed before" if earlier else text
 
 
-def _progress(event: TrialProgress) -> str:
+def _progress(event: TrialProgress, state: RunState) -> str:
     if event.note is not None:
         return f"{trial_name(event)}  {event.note}"
     stage = "" if event.stage is None else f"stage {event.stage}  "
+    trial = state.trials.get(trial_name(event))
+    if trial is not None and (phase := trial.phase) is not None:
+        left = "" if phase.seconds_left is None else f", {numbers.clock(phase.seconds_left)} left"
+        return f"{trial.name}  {stage}{phase.label} {phase.done:,}/{phase.of:,}{left}"
     text = f"{trial_name(event)}  {stage}step {event.step}/{event.total_steps}"
     if event.losses:
         text += f"  loss {event.losses.get('loss', sum(event.losses.values())):.3g}"

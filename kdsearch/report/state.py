@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -48,6 +48,40 @@ class TrialStatus(StrEnum):
     FAILED = "failed"
 
 
+@dataclass(frozen=True)
+class PhaseState:
+    """How far what goes on beside training has come: answers to a split, or signals."""
+
+    name: str
+    """As in `TrialProgress.phase`."""
+    done: int
+    of: int
+    seconds: float
+    """Into the run, at which so many were done."""
+    first: PhaseState | None = None
+    """The first report of the same phase."""
+
+    @property
+    def label(self) -> str:
+        """What is done, such as `signals` or `answering dev`."""
+        return self.name if self.name == "signals" else f"answering {self.name}"
+
+    @property
+    def seconds_left(self) -> float | None:
+        """What the rest takes at the pace since the first report; None before there is one."""
+        if self.first is None or self.done <= self.first.done:
+            return None
+        pace = (self.seconds - self.first.seconds) / (self.done - self.first.done)
+        return pace * (self.of - self.done)
+
+    def following(self, before: PhaseState | None) -> PhaseState:
+        """Return the same after an earlier report, if it goes on with its phase."""
+        goes_on = before is not None and (before.name, before.of) == (self.name, self.of)
+        if before is None or not goes_on or self.done < before.done:
+            return self
+        return replace(self, first=before.first or before)
+
+
 @dataclass
 class TrialState:
     """One trial as its last event left it."""
@@ -69,6 +103,8 @@ class TrialState:
     """Why it stopped or failed."""
     without: str | None = None
     """The term that it leaves out; such a trial is no part of the search."""
+    phase: PhaseState | None = None
+    """What goes on beside its training now."""
 
     @property
     def share_done(self) -> float:
@@ -167,6 +203,8 @@ class RunState:
                 self._size(name).alpha = alpha
         elif event.size is not None and isinstance(event, ConfirmTested):
             self._size(event.size).confirm = event
+            for trial in self.trials_of(event.size):
+                trial.phase = None
         elif event.size is not None and isinstance(event, SizeDecided):
             size = self._size(event.size)
             size.verdict, size.decided_on = event.verdict, event.decided_on
@@ -186,9 +224,10 @@ class RunState:
             case TrialProgress():
                 trial.step, trial.total_steps = event.step, event.total_steps
                 trial.loss = event.losses.get("loss", trial.loss)
+                trial.phase = _phase(event, seconds, trial.phase)
                 trial.judge(event)
             case TrialFinished():
-                trial.status = TrialStatus.FINISHED
+                trial.status, trial.phase = TrialStatus.FINISHED, None
                 trial.judge(event)
             case TrialStopped():
                 trial.status, trial.note = TrialStatus.STOPPED, event.reason
@@ -209,3 +248,10 @@ class RunState:
     def share_of_grid(self) -> float:
         """The planned cost of the steps behind, against training the exhaustive grid."""
         return self._ledger.totals().share_of_grid
+
+
+def _phase(event: TrialProgress, seconds: float, before: PhaseState | None) -> PhaseState | None:
+    """Return the phase that a report is of; None of training."""
+    if event.phase is None or event.done is None or event.of is None:
+        return before if event.note is not None else None
+    return PhaseState(event.phase, event.done, event.of, seconds).following(before)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError, StorageError
@@ -160,7 +160,8 @@ class Director:
             for record in journal.records
             if isinstance(record.event, ModelAudited)
         }
-        self._steps: dict[str, int] = {}
+        self._steps: dict[str, tuple[int, int]] = {}
+        """By job: the step that it has reached, and of how many."""
         self.ablations = Ablations(started.plan.get("ablate", ()), policy.rules)
         self._drawn = {
             (event.size or "", event.index): event.config
@@ -194,7 +195,8 @@ class Director:
             if TEACHER in self._jobs:
                 return Idle.WAIT
             self._jobs[TEACHER] = None
-            payload = self._payload("teacher", seed=self._seed)
+            rules = asdict(self.policy.rules)
+            payload = self._payload("teacher", seed=self._seed, rules=rules)
             return JobRequest(TEACHER, payload)
         if any(isinstance(job, Repair) for job in self._jobs.values()):
             return Idle.WAIT
@@ -243,12 +245,16 @@ class Director:
         return {"kind": kind, "run": str(self.run), "files": self.files.teacher, **asked}
 
     def progressed(self, job_id: str, progress: Mapping[str, Any]) -> None:
-        """Take in what a running job reports."""
+        """Take in what a running job reports; an audit's or repair's shows only life."""
         job = self._jobs[job_id]
-        self._steps[job_id] = progress["step"]
-        size = job.size if job else None
-        trial = job_id if job else None
-        self._record(TrialProgress(size=size, trial=trial, **progress))
+        if isinstance(job, Audit | Repair):
+            return
+        if "step" in progress:
+            self._steps[job_id] = progress["step"], progress["total_steps"]
+        step, total = self._steps.get(job_id, (0, 0))
+        place = {"size": job.size, "trial": job.trial} if job else {}
+        told = {**place, "step": step, "total_steps": total, **progress}
+        self._record(TrialProgress(**told))
 
     def stop_reason(self, job_id: str) -> str | None:
         """Return why a running job should stop, or None to let it run."""
@@ -286,7 +292,7 @@ class Director:
                     index=job.index,
                     seed=job.seed,
                     reason=reason,
-                    step=self._steps.get(job_id, 0),
+                    step=self._steps.get(job_id, (0, 0))[0],
                 )
             )
 

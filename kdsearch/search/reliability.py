@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.events import ConfirmChecked, TeacherReady
 from kdsearch.search.answers import ItemScores, read_item_scores
+from kdsearch.search.refusals import refusal_of
 from kdsearch.search.sensitivity import allowed_loss, chance_score, sensitivity_of
 from kdsearch.search.several import places_by_domain
 from kdsearch.stats.chance import Guesses, judge_teacher
@@ -89,6 +90,13 @@ def teacher_event(
         sensitivity=found._asdict(),
         files=result.get("files", {}),
     )
+
+
+def teacher_refused(
+    folder: Path, result: Mapping[str, Any], guesses: Guesses, rules: Rules
+) -> bool:
+    """Whether the search will end with the teacher's answers to dev; see `refusal_of`."""
+    return refusal_of(teacher_event(folder, result, guesses, rules, ""), rules) is not None
 
 
 def confirm_check(

@@ -28,14 +28,16 @@ def dev_reason(size: str, state: SizeState, then: str) -> str:
     """Say how dev decided a size, and what comes next."""
     index = state.best()
     evidence = None if index is None else state.results[index].evidence
+    if state.verdict() is Verdict.FAILED:
+        return f"{size} failed: no trial finished; {then}"
+    words = "no match" if state.verdict() is Verdict.NO_MATCH else "undecided"
     if evidence is None:
-        failed = state.verdict() is Verdict.FAILED
-        return f"{size} failed: {'no trial finished' if failed else 'no trial came near'}; {then}"
+        return f"{size} {words} on dev: no trial came near; {then}"
     needed = f"{evidence.required_score:.3f} needed"
     if state.winner is not None:
         return f"{size} passed: dev {evidence.score:.3f} with c{index}, {needed}; {then}"
     tried = f" after {state.settled} of {state.configurations}" if state.hopeless else ""
-    return f"{size} failed{tried}: best dev {evidence.score:.3f} against {needed}; {then}"
+    return f"{size} {words} on dev{tried}: best {evidence.score:.3f} against {needed}; {then}"
 
 
 def confirm_reason(tested: ConfirmTested, rules: Rules, then: str) -> str:

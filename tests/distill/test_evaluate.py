@@ -51,7 +51,12 @@ def test_answers_are_given_without_dropout(tiny: Any, bigger: Any, tokenizer: An
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.5
     rows = encode(bigger.load(None)[:20], bigger, None, tokenizer, PromptFormat())
-    given = answer(model, tokenizer, rows, bigger, "accuracy").predictions
+    told: list[tuple[int, int]] = []
+
+    given = answer(
+        model, tokenizer, rows, bigger, "accuracy", lambda *x: told.append(x)
+    ).predictions
+    assert told[-1] == (len(rows.sources), len(rows.sources))
     assert model.training
     assert given == predict(model.eval(), tokenizer, rows, bigger)
 

@@ -55,7 +55,12 @@ def test_a_batch_says_what_each_prompt_alone_does(
     rows = encode(examples, sums, None, tokenizer, PromptFormat(), causal=causal)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passes, "LARGEST_BATCH", largest)
-        found = generate(model, tokenizer, rows, range(len(rows.sources)), sums)
+        told: list[tuple[int, int]] = []
+        asked = range(len(rows.sources))
+        found = generate(model, tokenizer, rows, asked, sums, lambda *each: told.append(each))
+    assert told == sorted(told)
+    assert told[-1] == (len(rows.sources), len(rows.sources))
+    assert len(told) > len(set(told))  # at every token, not only after a batch
     for row, source in enumerate(rows.sources):
         ids = alone(model, list(source), sums.max_new_tokens, tokenizer.eos_token_id)
         assert found[row].text == tokenizer.decode(ids, skip_special_tokens=True).strip()

@@ -57,7 +57,10 @@ def test_a_batch_scores_what_each_prompt_alone_does(
     rows = encode(examples, bigger, None, tokenizer, PromptFormat(), causal=causal)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(passes, "LARGEST_BATCH", largest)
-        found = option_scores(model, rows, range(len(examples)))
+        told: list[tuple[int, int]] = []
+        found = option_scores(model, rows, range(len(examples)), lambda *each: told.append(each))
+    assert told == sorted(set(told))
+    assert told[-1] == (len(examples), len(examples))
     for row, source in enumerate(rows.sources):
         expected = [alone(model, list(source), list(ids)) for ids in rows.choices[row]]
         assert found[row] == pytest.approx(expected, abs=1e-4)

@@ -47,6 +47,24 @@ def unread() -> Any:
     raise AssertionError("the teacher is not needed")
 
 
+def test_progress_counts_the_rows_that_are_computed(
+    tmp_path: Path, teacher: Any, rows: Any
+) -> None:
+    told: list[tuple[int, int]] = []
+    done = capture(
+        tmp_path,
+        "teacher",
+        rows,
+        REQUEST,
+        lambda: teacher,
+        shard_bytes=SMALL,
+        progress=lambda *each: told.append(each),
+    )
+    assert told == sorted(set(told))
+    assert len(told) > 1
+    assert told[-1] == (done.computed, done.computed)
+
+
 def test_a_batch_equals_the_teacher_run_on_it(build: Any, teacher: Any, rows: Any) -> None:
     store = SignalStore(build().path)
     taken = random.Random(1).sample(range(len(rows.examples)), 7)

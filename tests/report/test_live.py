@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from rich.console import Console
@@ -41,7 +41,7 @@ def test_a_running_trial_shows_its_bar_and_its_score_against_the_bar(
     lines = frame(until_progress(records, "28k-c0-s0", 800))
     assert "28k     28k  19%  0.879   0.917  baseline ━━━━━━━━────  67%  loss 0.269" in lines
     assert "                                 c0       ━━━━━━━━────  67%  loss 0.269" in lines
-    assert "11k     11k   8%  0.517   0.937  failed: best dev 0.517 against 0.937 needed" in lines
+    assert "11k     11k   8%  0.517   0.937  no match on dev: best 0.517 against 0.937" in lines
 
 
 def test_the_heading_tells_teacher_cost_and_time(records: list[Record]) -> None:
@@ -78,6 +78,38 @@ def test_before_the_teacher_is_ready_its_training_is_shown(records: list[Record]
     assert frame([records[0], record], ended=True)[1] == "teacher  left at step 300/1200"
 
 
+def test_a_phase_of_the_teacher_has_its_count_and_the_time_left(records: list[Record]) -> None:
+    training = TrialProgress(step=1200, total_steps=1200, losses={"loss": 0.5})
+    told = [records[0], Record(1, records[0].time + 9.0, training)]
+    for place, done in enumerate((1200, 1600)):
+        phase = TrialProgress(step=1200, total_steps=1200, phase="signals", done=done, of=4000)
+        told.append(Record(2 + place, records[0].time + 20.0 + 40 * place, phase))
+    assert frame(told[:2])[1].startswith("teacher  training")
+    assert frame(told[:3])[1] == "teacher  signals 1,200/4,000"
+    assert frame(told)[1] == "teacher  signals 1,600/4,000 \N{MIDDLE DOT} 04:00 left"
+    dev = TrialProgress(step=1200, total_steps=1200, phase="dev", done=300, of=800)
+    assert frame([*told, Record(9, told[-1].time + 9, dev)])[1] == "teacher  answering dev 300/800"
+    assert frame(told, ended=True)[1] == "teacher  left at step 1200/1200"
+
+
+def test_a_trial_that_answers_dev_says_so_until_it_trains_on(records: list[Record]) -> None:
+    told = until_progress(records, "28k-c0-s0", 800)
+    place: dict[str, Any] = {"size": "28k", "trial": "28k-c0-s0", "step": 800, "total_steps": 1200}
+    phase = TrialProgress(**place, phase="dev", done=300, of=800)
+    told = [*told, Record(9, told[-1].time, phase)]
+    assert any(line.endswith("c0       dev 300/800") for line in frame(told))
+    trained = TrialProgress(**place, losses={"loss": 0.269})
+    assert not any("300/800" in line for line in frame([*told, Record(9, told[-1].time, trained)]))
+
+
+def test_a_size_whose_trials_all_failed_reads_failed(records: list[Record]) -> None:
+    decided = SizeDecided(
+        size="11k", verdict="failed", decided_on="dev", reason="11k failed: no trial finished; next"
+    )
+    lines = frame([records[0], Record(1, records[0].time, decided)])
+    assert any(line.endswith("failed: no trial finished") for line in lines)
+
+
 def test_failures_scroll_by_above_the_table(records: list[Record]) -> None:
     stream = StringIO()
     with printer_for("rich", stream) as printer:
@@ -111,7 +143,7 @@ def test_an_exception_ends_the_view_and_passes_on(records: list[Record]) -> None
 def test_a_decision_is_told_without_what_comes_next(records: list[Record]) -> None:
     decided = next(r.sequence for r in records if isinstance(r.event, SizeDecided))
     text = "\n".join(frame(records[: decided + 1], 140))
-    assert "failed: best dev 0.517 against 0.937 needed" in text
+    assert "no match on dev: best 0.517 against 0.937 needed" in text
     assert "next 28k" not in text
 
 

@@ -123,6 +123,17 @@ def test_the_teachers_training_is_told(records: list[Record]) -> None:
     assert line == "00:42  teacher  step 300/1200  loss 0.5"
 
 
+def test_phases_are_told_with_their_time_left(records: list[Record]) -> None:
+    told = [records[0]]
+    for place, done in enumerate((100, 200, 300, 600)):
+        phase = TrialProgress(step=9, total_steps=9, phase="signals", done=done, of=1000)
+        told.append(Record(1 + place, records[0].time + 3.0 + 5 * place, phase))
+    assert printed("plain", told).splitlines()[2:] == [
+        "00:03  teacher  signals 100/1,000",
+        "00:13  teacher  signals 300/1,000, 00:35 left",
+    ]
+
+
 def test_a_resumed_run_goes_on_from_its_past(records: list[Record]) -> None:
     past, stream = until(records, TrialFinished, 3), StringIO()
     begun = records[0].event

@@ -15,6 +15,7 @@ from kdsearch.events import (
     SizeDecided,
     TrialFailed,
     TrialFinished,
+    TrialProgress,
     TrialStarted,
     TrialStopped,
 )
@@ -276,6 +277,10 @@ def test_a_stopped_trial_is_journalled_with_its_step(tmp_path: Path) -> None:
         job = director.next_job()
         assert not isinstance(job, Idle)
         director.progressed(job.id, {"step": 5, "total_steps": 10, "losses": {}})
+        director.progressed(job.id, {"phase": "dev", "done": 3, "of": 9})
+        told = journal.records[-1].event
+        assert isinstance(told, TrialProgress)
+        assert (told.step, told.total_steps, told.phase, told.done) == (5, 10, "dev", 3)
         director.stopped_job(job.id, "decided")
         stopped = [r.event for r in journal.records if isinstance(r.event, TrialStopped)]
         assert [(event.trial, event.step) for event in stopped] == [(job.id, 5)]

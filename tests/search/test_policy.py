@@ -326,7 +326,7 @@ def test_futile_trials_are_stopped_and_their_size_given_up_early() -> None:
     assert [event.trial for event in stopped] == ["A-c0-s0", "A-c1-s0", "A-c2-s0"]
     assert "chance to reach" in stopped[0].reason
     assert policy.verdicts()[0].verdict == "no_match"
-    assert "failed after 3 of 6" in policy.verdicts()[0].reason
+    assert "no match on dev after 3 of 6" in policy.verdicts()[0].reason
 
 
 def test_without_futility_every_configuration_runs_to_its_end() -> None:
