@@ -397,7 +397,7 @@ class Record:
     sequence: int
     time: float
     event: Event
-    schema: int = SCHEMA
+    schema: int = field(default=SCHEMA, compare=False)
     """Of the line that it was read from."""
 
     def to_json(self) -> dict[str, Any]:

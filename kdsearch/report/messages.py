@@ -22,6 +22,7 @@ from kdsearch.events import (
     TrialFailed,
     TrialFinished,
     TrialProgress,
+    TrialRepaired,
     TrialStarted,
     TrialStopped,
 )
@@ -30,6 +31,7 @@ from kdsearch.report.ablations import ablation_text
 from kdsearch.report.state import trial_name
 from kdsearch.report.trials import end_text, settings_text, stop_text
 from kdsearch.search.evidence import Answers, weigh
+from kdsearch.search.recorded_files import repair_text
 from kdsearch.search.sensitivity import Sensitivity, insensitive_reason
 from kdsearch.search.sentences import against_teacher
 from kdsearch.search.summary import ablation_json
@@ -88,6 +90,8 @@ def message(event: Event, state: RunState) -> str | None:
             return _progress(event, state)
         case TrialFinished():
             return _trial_finished(event, state)
+        case TrialRepaired():
+            return f"{event.trial}  {repair_text(event)}"
         case TrialStopped():
             return f"{event.trial}  stopped at step {event.step}: {stop_text(event.reason)}"
         case TrialFailed():

@@ -102,3 +102,12 @@ def by_trial(damaged: Mapping[str, str]) -> dict[str | None, str]:
     for path, fault in damaged.items():
         found.setdefault(trial_of(path), []).append(f"{path}: {fault}")
     return {trial: "; ".join(faults) for trial, faults in found.items()}
+
+
+def repair_text(event: TrialRepaired) -> str:
+    """Say what was damaged, and what came of training again."""
+    same = event.score == event.before
+    now = (
+        "the same score on dev" if same else f"dev {event.score:.3f} instead of {event.before:.3f}"
+    )
+    return f"was trained again, with {now}: {event.reason}"

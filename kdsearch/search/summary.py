@@ -28,6 +28,7 @@ from kdsearch.search.audits import (
 from kdsearch.search.cost import Ledger, seconds_running
 from kdsearch.search.journal_facts import JournalFacts
 from kdsearch.search.ledger import reuse_warning
+from kdsearch.search.recorded_files import repair_text
 from kdsearch.search.reliability import confirm_json
 from kdsearch.search.rules import Outcome, Verdict
 from kdsearch.search.sentences import percent
@@ -304,6 +305,7 @@ def _warnings(facts: JournalFacts) -> list[str]:
         *_margin_warnings(facts),
         *_reuse_warnings(facts),
         *_cut_warnings(facts),
+        *(f"{event.trial} {repair_text(event)}" for event in facts.repaired),
         *repeat_warnings(facts.plan.get("data") or {}, facts.plan.get("items") or {}),
         *audit_warnings(facts.audits),
         *(not_looked_for(facts.audits, chosen["size"], facts.plan) if chosen else ()),
