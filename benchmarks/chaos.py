@@ -27,6 +27,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,9 +47,10 @@ from benchmarks.chaos_search import SmallSearch, answer_of, events_of, repeated_
 from kdsearch.search.journal import read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 SAME, TOLD, SILENT, WEDGED, REPEATED = "same", "told", "silent", "wedged", "repeated"
+CAMPAIGNS = ("kills", "flips", "full disk", "removal")
 OUTCOMES = (SAME, TOLD, SILENT, WEDGED, REPEATED)
 
 SMALLEST_DISK, DISK_STEP, WHOLE_DISK = 2**18, 2**17, 2**26
@@ -151,7 +153,7 @@ def flips(bench: Bench, count: int, seed: int = 0) -> Iterator[Case]:
     bench.killed(sealed[-1] + 1)
     bases = {"finished": bench.finished, "checkpoint": bench.saved("checkpoint")}
     bench.fresh()
-    in_child(lambda: bench.search.until(bench.run, "confirm_opened") or "")
+    in_child(lambda: str(bench.search.until(bench.run, "confirm_opened")))
     bases["confirm opened"] = bench.saved("opened")
     generator = random.Random(seed)
     for number in range(count):
@@ -247,29 +249,25 @@ def _by_kind(run: Path) -> dict[str, list[Path]]:
     return found
 
 
-def campaigns(bench: Bench, every: int, count: int, disks: int) -> Iterator[Case]:
-    """Yield the cases of all campaigns."""
-    yield from kills(bench, every)
-    yield from flips(bench, count)
-    yield from full_disks(bench, [SMALLEST_DISK + DISK_STEP * place for place in range(disks)])
-    yield from removals(bench)
+def disk_sizes(count: int) -> list[int]:
+    """Return the sizes of small disks, in bytes."""
+    return [SMALLEST_DISK + DISK_STEP * place for place in range(count)]
 
 
 def table(cases: Sequence[Case]) -> str:
     """Return how many cases of each campaign ended how."""
     counts = Counter((case.campaign, case.outcome) for case in cases)
     names = list(dict.fromkeys(sorted(case.campaign for case in cases)))
-    rows = [("fault", "cases", *OUTCOMES)]
+    rows: list[tuple[str, ...]] = [("fault", "cases", *OUTCOMES)]
     for name in names:
         own = [counts[name, outcome] for outcome in OUTCOMES]
         rows.append((name, str(sum(own)), *map(str, own)))
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    pad: Callable[[str, int, int], str] = lambda text, width, place: (
-        text.ljust(width) if place == 0 else text.rjust(width)
-    )
-    return "\n".join(
-        "  ".join(pad(text, widths[place], place) for place, text in enumerate(row)) for row in rows
-    )
+    lines = []
+    for first, *others in rows:
+        cells = [text.rjust(width) for text, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *cells]))
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -278,10 +276,19 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="kill at every so many operations")
     parser.add_argument("--flips", type=int, default=1200)
     parser.add_argument("--disks", type=int, default=20)
+    parser.add_argument("--only", choices=CAMPAIGNS, help="one campaign alone")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kdsearch-chaos-") as folder:
         cases: list[Case] = []
-        for case in campaigns(Bench(Path(folder)), asked.every, asked.flips, asked.disks):
+        bench = Bench(Path(folder))
+        begun = {
+            "kills": lambda: kills(bench, asked.every),
+            "flips": lambda: flips(bench, asked.flips),
+            "full disk": lambda: full_disks(bench, disk_sizes(asked.disks)),
+            "removal": lambda: removals(bench),
+        }
+        chosen = [asked.only] if asked.only else CAMPAIGNS
+        for case in chain.from_iterable(begun[name]() for name in chosen):
             cases.append(case)
             if case.outcome in (SILENT, WEDGED, REPEATED):
                 print(f"{case.outcome}: {case.campaign}: {case.detail}", file=sys.stderr)

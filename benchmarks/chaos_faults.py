@@ -22,7 +22,9 @@ KILLED = 137
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
-OPERATIONS = frozenset({"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod"})
+OPERATIONS = frozenset(
+    {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.chmod"}
+)
 """Audit events (PEP 578) that change the file system; opening for writing and fsync beside them."""
 
 TORN_BYTES = 5
@@ -58,9 +60,9 @@ class Kill:
         """Watch from now on; for good, so that it is done in a child process."""
         sync = os.fsync
 
-        def fsync(handle: int) -> None:
-            path = os.readlink(f"/proc/self/fd/{handle}")
-            self._count("fsync", path, handle)
+        def fsync(handle: Any) -> None:
+            path = Path(f"/proc/self/fd/{handle}").readlink()
+            self._count("fsync", str(path), handle)
             sync(handle)
 
         os.fsync = fsync

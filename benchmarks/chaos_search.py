@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from kdsearch.search.director import Director
-
 PLUGIN = '''
 """Which of two digits is larger."""
 
@@ -111,8 +109,8 @@ class SmallSearch:
         """Go on."""
         return resume(run_directory, run_locally)
 
-    def until(self, run_directory: Path, event: str) -> None:
-        """Carry it out until an event is in the journal."""
+    def until(self, run_directory: Path, event: str) -> str:
+        """Carry it out until an event is in the journal; return the event."""
 
         def stop_at(record: Any) -> None:
             if record.event.name == event:
@@ -121,7 +119,7 @@ class SmallSearch:
         try:
             run(self.spec, self.host, run_directory, run_locally, force=True, sinks=[stop_at])
         except KeyboardInterrupt:
-            return
+            return event
         raise RuntimeError(f"the search has no {event}")
 
 
@@ -137,11 +135,6 @@ def repeated_trials(run_directory: Path) -> list[str]:
     records = effective(read(run_directory / "journal.jsonl"))
     names = [str(r.event.trial) for r in records if r.event.name == "trial_finished"]
     return sorted({name for name in names if names.count(name) > 1})
-
-
-def no_jobs(director: Director, spec: Any, folder: Path) -> None:
-    """Run nothing: for what only reads."""
-    del director, spec, folder
 
 
 def events_of(run_directory: Path) -> Sequence[str]:

@@ -11,6 +11,7 @@ from kdsearch.plugin.api import Shapes
 from kdsearch.plugin.faults import raised
 from kdsearch.spec.signals import at_loss, combined, configs_of
 from kdsearch.spec.teaching import WITHOUT_TOKENS
+from kdsearch.storage import file_name
 from kdsearch.texts import training_texts
 
 if TYPE_CHECKING:
@@ -51,9 +52,16 @@ def sizes_of(
         raise
     except Exception as error:  # a plugin may fail in any way
         raise PluginError(f"sizes raised {raised(error)}", where=f"ladder '{kind}'") from error
-    if not sizes or len({size.name for size in sizes}) < len(sizes):
-        fault = "gave two sizes one name" if sizes else "gave no sizes"
+    if not sizes or len({str(size.name).lower() for size in sizes}) < len(sizes):
+        fault = "gave two sizes one name, but for its case" if sizes else "gave no sizes"
         raise PluginError(fault, where=f"ladder '{kind}'")
+    for size in sizes:
+        try:
+            file_name(size.name)
+        except (ValueError, TypeError) as error:
+            raise PluginError(
+                f"gave a size whose name {error}", where=f"ladder '{kind}'"
+            ) from error
     check_sizes(spec.stage, parts, teachers, sizes)
     return tuple(sorted(sizes, key=lambda size: (size.parameters, size.name)))
 

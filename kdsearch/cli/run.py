@@ -125,7 +125,8 @@ def on_ray(address: str | None) -> Executor:
     def execute(director: Any, spec: Any, folder: Path) -> None:
         from kdsearch.cluster.launch import run_jobs
 
-        run_jobs(director, spec.resources, folder, address)
+        minutes = spec.stage.train.stall_timeout
+        run_jobs(director, spec.resources, folder, address, stall_timeout=minutes)
 
     return execute
 

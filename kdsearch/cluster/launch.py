@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from kdsearch.search.director import Director
     from kdsearch.spec.models import Resources
 
+STALL_TIMEOUT = 30.0
+"""Minutes."""
+
 PERFORM = "kdsearch.distill.jobs:perform"
 """Does one job; named, since torch stays out of the process that directs."""
 
@@ -40,6 +43,7 @@ def run_jobs(
     address: str | None = None,
     *,
     perform: str = PERFORM,
+    stall_timeout: float = STALL_TIMEOUT,
 ) -> None:
     """Run jobs in parallel until the director has no more.
 
@@ -49,6 +53,7 @@ def run_jobs(
         folder: Where Ray Tune may keep its own files; every node must see it.
         address: Of a Ray cluster; a local one is started otherwise.
         perform: The function that does a job in a worker, as `module:function`.
+        stall_timeout: Minutes without a report after which a job is ended.
 
     Raises:
         RunError: If no node has what one trial asks for, a node does not see `folder`, or Tune
@@ -67,7 +72,10 @@ def run_jobs(
         slots = count_slots(nodes, shape)
         Folder(folder.parent).make(folder.name)
         check_visible(ray, nodes, folder.absolute())
-        searcher = DirectedSearcher(director, perform=perform, locks=folder.absolute() / "locks")
+        locks = folder.absolute() / "locks"
+        searcher = DirectedSearcher(
+            director, perform=perform, locks=locks, stall_timeout=stall_timeout
+        )
         limiter = ConcurrencyLimiter(searcher, min(slots, resources.max_concurrent or slots))
         tuner = tune.Tuner(
             tune.with_resources(work, shape),

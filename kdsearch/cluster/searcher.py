@@ -15,6 +15,7 @@ from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import ConcurrencyLimiter, Searcher
 
+from kdsearch.cluster.stalls import take_stall
 from kdsearch.cluster.trainable import MESSAGE
 from kdsearch.search.rules import Idle
 from kdsearch.search.run_faults import rebuilt, run_fault
@@ -42,14 +43,18 @@ class DirectedSearcher(Searcher):
     Args:
         director: Decides; knows nothing of Ray.
         perform: What a worker does a job by, as `module:function`.
-        locks: A folder for one lock a job.
+        locks: A folder for one lock a job, two levels below the run directory.
+        stall_timeout: Minutes without a report after which a job is ended.
     """
 
-    def __init__(self, director: Director, *, perform: str, locks: Path) -> None:
+    def __init__(
+        self, director: Director, *, perform: str, locks: Path, stall_timeout: float
+    ) -> None:
         super().__init__()
         self.director = director
         self.perform = perform
         self.locks = locks
+        self.stall_timeout = stall_timeout
         self.fault: Exception | None = None
         self.exhausted = False
         """Whether the director has said that there are no more jobs."""
@@ -73,6 +78,7 @@ class DirectedSearcher(Searcher):
             "job": {"id": job.id, "payload": dict(job.payload)},
             "perform": self.perform,
             "locks": str(self.locks),
+            "stall_timeout": self.stall_timeout,
         }
 
     def reported(self, trial_id: str, report: dict[str, Any]) -> bool:
@@ -119,6 +125,8 @@ class DirectedSearcher(Searcher):
             reason = self.director.stop_reason(job)
             if reason is not None:
                 self.director.stopped_job(job, reason)
+            elif deaths and (stall := self._stall(job)) is not None:
+                self.director.failed_job(job, stall)
             elif deaths:
                 times = f" {len(deaths)} times" if len(deaths) > 1 else ""
                 died = RuntimeError(f"its worker died{times}: {deaths[-1]}")
@@ -129,6 +137,9 @@ class DirectedSearcher(Searcher):
                 self.director.failed_job(job, "its worker was still busy with an earlier trial")
         except Exception as fault:  # kept in `fault` and raised by the caller of Tune
             self.fault = fault
+
+    def _stall(self, job: str) -> str | None:
+        return take_stall(self.locks.parent.parent, job, self.stall_timeout)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the director out of the pickle that Tune writes and nobody reads."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import traceback
-from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from kdsearch.cluster.session import ray_module
+from kdsearch.cluster.stalls import take_stall, watched
 from kdsearch.errors import RunError, told
 from kdsearch.search.run_faults import described, run_fault
 from kdsearch.storage import Folder
@@ -33,7 +33,8 @@ def work(config: Mapping[str, Any]) -> None:
     Nothing is done after the last report: a reused worker must be free at once.
 
     Args:
-        config: `job` (`id` and `payload`), `perform` (`module:function`), `locks` (a folder).
+        config: `job` (`id` and `payload`), `perform` (`module:function`), `locks` (a folder),
+            `stall_timeout` (minutes without a report after which the process ends).
     """
     ray_module()
     from ray import tune
@@ -41,7 +42,18 @@ def work(config: Mapping[str, Any]) -> None:
     def tell(kind: str, content: Any) -> None:
         tune.report({MESSAGE: json.dumps({kind: content})})
 
-    tell(*_outcome(config, partial(tell, "progress")))
+    run, job, minutes = Path(config["locks"]).parent.parent, config["job"], config["stall_timeout"]
+    if (stalled := take_stall(run, job["id"], minutes)) is not None:
+        tell("error", stalled)
+        return
+    with watched(run, job["id"], 60.0 * minutes) as alive:
+
+        def progress(content: Any) -> None:
+            alive()
+            tell("progress", content)
+
+        outcome = _outcome(config, progress)
+    tell(*outcome)
 
 
 def _outcome(

@@ -21,6 +21,7 @@ from kdsearch.plugin.api import Options, Size, Student
 from kdsearch.plugin.ladders import resolve
 from kdsearch.plugin.preparing import Prepared
 from kdsearch.plugin.vocabulary import trim
+from kdsearch.storage import FileName
 
 if TYPE_CHECKING:
     from kdsearch.plugin.preparing import Preparation
@@ -120,7 +121,7 @@ class PruneSize(Options):
 class PruneConfig(Options):
     """Students that keep the most important parts of the teacher."""
 
-    sizes: Mapping[str, PruneSize] = Field(min_length=1)
+    sizes: Mapping[FileName, PruneSize] = Field(min_length=1)
     """What each size keeps, by the size's name."""
     keep_layers: Literal["even", "important"] = "even"
     """Layers spread evenly with the first and the last kept, or those that change states most."""

@@ -22,6 +22,7 @@ from kdsearch.facts import (
 )
 from kdsearch.model_folders import located, model_folder
 from kdsearch.plugin.api import Options, Size, Student
+from kdsearch.storage import FileName
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,7 @@ class ScratchConfig(Options):
 
     family: Literal["t5", "llama"]
     """The architecture."""
-    sizes: Mapping[str, ScratchSize] = Field(min_length=1)
+    sizes: Mapping[FileName, ScratchSize] = Field(min_length=1)
     """The measures of each size, by the size's name."""
 
 

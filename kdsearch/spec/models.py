@@ -33,6 +33,7 @@ from kdsearch.spec.teachers import (
     teacher_of,
 )
 from kdsearch.spec.training import SearchableTraining, Training
+from kdsearch.storage import FileName, file_name
 
 
 class DomainChoice(Strict):
@@ -40,7 +41,7 @@ class DomainChoice(Strict):
 
     name: str
     options: Mapping[str, Any] = Field(default_factory=dict)
-    label: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] | None = None
+    label: FileName | None = None
     """What one of several `domains` is called, where its name is not enough."""
 
     @property
@@ -248,6 +249,7 @@ class Stage(Strict):
         if len(labels) == 1:
             raise ValueError("domains are two or more: call a single one domain")
         for label in labels:
+            file_name(label)
             if labels.count(label) > 1:
                 raise ValueError(f"two domains are called '{label}': give each a label of its own")
         return self

@@ -140,6 +140,8 @@ class Training(Strict):
     checkpoints: CheckpointTimes = CheckpointTimes()
     """When an unfinished training is kept on disk: after a worker's death, or by `kdsearch resume`,
     it continues from the last checkpoint, exactly as it would have gone on."""
+    stall_timeout: int | float = Field(default=30, gt=0)  # this union is not searched
+    """Minutes without a report after which a job is ended and counts as failed."""
 
     @model_validator(mode="after")
     def _check(self) -> Training:

@@ -3,18 +3,18 @@
 from kdsearch.storage.digests import damaged_files, digest
 from kdsearch.storage.faults import storage_fault
 from kdsearch.storage.folder import Folder
-from kdsearch.storage.names import NAME_PATTERN, check_name
+from kdsearch.storage.names import FileName, file_name
 from kdsearch.storage.sealed import read_sealed, sealed
 from kdsearch.storage.space import check_space, exhausted, trial_bytes
 
 __all__ = [
-    "NAME_PATTERN",
+    "FileName",
     "Folder",
-    "check_name",
     "check_space",
     "damaged_files",
     "digest",
     "exhausted",
+    "file_name",
     "read_sealed",
     "sealed",
     "storage_fault",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from kdsearch.errors import SpecError
+from pydantic import AfterValidator
 
 NAME_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9._+@=-]*[A-Za-z0-9_+@=-])?"
 """Letters, digits and `._+@=-`; begins with a letter or digit, and does not end with a dot."""
@@ -16,22 +17,20 @@ RESERVED = frozenset({"con", "prn", "aux", "nul"})
 """No file can have these names on Windows."""
 
 
-def check_name(name: str, what: str, where: str | None = None) -> str:
+def file_name(name: str) -> str:
     """Return a name that is safe as the name of a file.
 
-    Args:
-        name: The name.
-        what: What it names, such as `size`.
-        where: The place of the name in the spec.
-
     Raises:
-        SpecError: If it could lead out of its folder, or no file can have it.
+        ValueError: If it could lead out of its folder, or no file can have it.
     """
     fits = re.fullmatch(NAME_PATTERN, name) is not None
     if not fits or len(name) > LONGEST_NAME or name.lower() in RESERVED:
-        raise SpecError(
-            f"{what} {name!r} cannot name a folder: use letters, digits and ._+@=-, first a letter "
-            f"or digit, at most {LONGEST_NAME} in all",
-            where=where,
+        raise ValueError(
+            f"{name!r} cannot name a folder: use letters, digits and ._+@=-, first a letter or "
+            f"digit, at most {LONGEST_NAME} in all"
         )
     return name
+
+
+FileName = Annotated[str, AfterValidator(file_name)]
+"""A field of a spec that becomes a file or folder."""

@@ -79,7 +79,7 @@ def through_ray(run: Path, world: World, slots: int) -> Policy:
             guesses=lambda: Guesses([0.0] * SETTING.dev, []),
             teacher_name="scripted",
         )
-        searcher = DirectedSearcher(director, perform="", locks=run)
+        searcher = DirectedSearcher(director, perform="", locks=run, stall_timeout=30.0)
         while True:
             asked += 1
             given = searcher.suggest(f"tune{asked}") if len(running) < slots else None

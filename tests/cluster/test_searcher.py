@@ -24,7 +24,8 @@ Begun = tuple[Any, DirectedSearcher]
 def begun(desk: Callable[..., Any], tmp_path: Path) -> Begun:
     """Return a desk, and its searcher that was asked for its two jobs, `a` and `b`."""
     director = desk({"a": {}, "b": {}})
-    searcher = DirectedSearcher(cast("Director", director), perform="", locks=tmp_path)
+    asked: Any = {"perform": "", "locks": tmp_path, "stall_timeout": 30.0}
+    searcher = DirectedSearcher(cast("Director", director), **asked)
     for trial in ("first", "second"):
         assert searcher.suggest(trial)["job"]["payload"]
     return director, searcher
@@ -86,7 +87,12 @@ def test_a_fault_ends_tune_at_its_next_step(begun: Begun) -> None:
 
 def test_other_data_than_the_driver_s_end_the_search(begun: Begun) -> None:
     desk, searcher = begun
-    fault = {"message": "dev differs", "where": "domain 'toy'", "fix": "sort"}
+    fault = {
+        "kind": "InconsistentDataError",
+        "message": "dev differs",
+        "where": "domain 'toy'",
+        "fix": "sort",
+    }
     assert searcher.reported("first", report("fault", fault))
     assert isinstance(searcher.fault, InconsistentDataError)
     assert str(searcher.fault) == "domain 'toy': dev differs (sort)"
