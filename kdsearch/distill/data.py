@@ -1,6 +1,7 @@
 """Examples as token ids: formatting, length limits and padded batches.
 
-A row's key is a hash of its token ids, so that whatever changes the tokens changes the key.
+A row's key is a hash of its token ids, so that whatever changes the tokens changes the key. Texts
+become ids without torch, which is imported where batches are made.
 """
 
 from __future__ import annotations
@@ -10,11 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import datasets
-
-from kdsearch.distill.choices import collate_options, pad_scores
-from kdsearch.distill.passes import collate
-from kdsearch.distill.views import collate_views, option_tokens
 from kdsearch.errors import DataError, SpecError
 from kdsearch.plugin.domain_calls import format_example
 from kdsearch.spec.models import Evaluation
@@ -23,9 +19,11 @@ from kdsearch.texts import answer_text, prompt_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import datasets
     from transformers import PreTrainedTokenizerBase
 
     from kdsearch.distill.sources import Source
+    from kdsearch.distill.tokenizing import FileTokenizer
     from kdsearch.plugin import Domain, Example, Prediction, Prompt
     from kdsearch.plugin.views import View
     from kdsearch.spec.models import PromptFormat
@@ -63,6 +61,8 @@ class Rows:
     @property
     def option_tokens(self) -> int:
         """Tokens of the passes that options take; none where each option is one token."""
+        from kdsearch.distill.views import option_tokens
+
         return option_tokens(self.sources, self.choices)
 
     def only(self, place: int) -> Rows:
@@ -87,6 +87,8 @@ class Rows:
 
     def table(self, **columns: Sequence[Any]) -> datasets.Dataset:
         """Return the rows as a table of `input_ids`, `labels` and further columns."""
+        import datasets
+
         return datasets.Dataset.from_dict(
             {"input_ids": self.sources, "labels": self.targets, **columns}
         )
@@ -115,7 +117,7 @@ def encode(
     examples: Sequence[Example],
     domain: Domain,
     options: Any,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | FileTokenizer,
     prompt_format: PromptFormat,
     *,
     causal: bool = False,
@@ -341,6 +343,10 @@ class Collator:
         to be scored as `options`, the teacher's `choice_scores` of them, and the columns of
         `views`.
         """
+        from kdsearch.distill.choices import collate_options, pad_scores
+        from kdsearch.distill.passes import collate
+        from kdsearch.distill.views import collate_views
+
         batch: dict[str, Any] = collate(
             [row["input_ids"] for row in rows],
             [row["labels"] for row in rows],

@@ -62,9 +62,7 @@ def run(
     spec = absolute_paths(spec, resolve_parts(spec, host))
     search = PreparedSearch(spec, host, run_directory)
     search.ledger.check_writable()
-    search.check_prompts()
-    search.check_repeatable()
-    search.check_metric()
+    search.check()
     try:
         run_directory.mkdir(parents=True)
     except OSError as error:
