@@ -17,7 +17,7 @@ from kdsearch.spec.models import Evaluation
 from kdsearch.texts import answer_text, prompt_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import datasets
     from transformers import PreTrainedTokenizerBase
@@ -27,6 +27,13 @@ if TYPE_CHECKING:
     from kdsearch.plugin import Domain, Example, Prediction, Prompt
     from kdsearch.plugin.views import View
     from kdsearch.spec.models import PromptFormat
+
+
+LONGEST_WORD = 20
+"""Letters of a word that is kept whole or left out where a question is cut."""
+
+FIRST_UNSPACED = "\u2e80"
+"""From here on in Unicode lie scripts written without spaces, such as Chinese and Japanese."""
 
 
 @dataclass(frozen=True)
@@ -294,19 +301,42 @@ class Encoder:
         )
 
     def _shortened(self, example: Example) -> _Fitting | None:
-        """Find by bisection the most words of the question that fit; None where one does not."""
+        """Return an example with the most of its question that fits; None where nothing does.
+
+        Whole words are kept, and of a next word that is written without spaces what fits of it.
+        """
         words = example.question.split(" ")
-        low, high, best = 1, len(words) - 1, None
-        while low <= high:
-            middle = (low + high) // 2
-            shorter = replace(example, question=" ".join(words[:middle]))
+
+        def of_words(count: int) -> Example:
+            return replace(example, question=" ".join(words[:count]))
+
+        def of_letters(count: int) -> Example:
+            kept = " ".join([*words[:whole], words[whole][:count]])
+            return replace(example, question=kept)
+
+        whole, best = self._most(of_words, len(words))
+        if _unspaced(words[whole]):
+            best = self._most(of_letters, len(words[whole]))[1] or best
+        return best
+
+    def _most(self, shortened: Callable[[int], Example], count: int) -> tuple[int, _Fitting | None]:
+        """Find by bisection the most parts that fit, fewer than `count`, which do not."""
+        fits, best = 0, None
+        while count - fits > 1:
+            middle = (fits + count) // 2
+            shorter = shortened(middle)
             prompt = self.formatted(shorter)
             ids = self.prompt_ids(prompt)
             if len(ids) <= self.format.max_tokens:
-                best, low = _Fitting(ids, prompt, shorter), middle + 1
+                fits, best = middle, _Fitting(ids, prompt, shorter)
             else:
-                high = middle - 1
-        return best
+                count = middle
+        return fits, best
+
+
+def _unspaced(word: str) -> bool:
+    """Whether a word may be cut anywhere: a long one such as a URL, or one of Chinese."""
+    return len(word) > LONGEST_WORD or any(letter >= FIRST_UNSPACED for letter in word)
 
 
 def use_chat(tokenizer: Any, prompt_format: PromptFormat) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kdsearch.distill.data import encode, joined, row_key
 from kdsearch.errors import DataError
@@ -29,6 +31,42 @@ def test_a_long_question_is_cut_where_asked(sums: Any, tokenizer: Any) -> None:
     rows = encode([example], sums, None, tokenizer, limit)
     assert tokenizer.decode(rows.sources[0][:-1]) == "one two"
     assert rows.cut == 1
+
+
+LONG = st.text("abc./-é", min_size=21, max_size=40) | st.text("好的问题", min_size=1, max_size=12)
+
+
+@given(
+    words=st.lists(LONG | st.text("abé", min_size=1, max_size=6), min_size=1, max_size=6),
+    most=st.integers(5, 60),
+    causal=st.booleans(),
+)
+def test_a_cut_keeps_all_that_fits(
+    words: list[str], most: int, causal: bool, sums: Any, tokenizer: Any
+) -> None:
+    question = " ".join(words)
+    limit = PromptFormat(max_tokens=most, truncate="question")
+    asked = [Example("x", question, "1")]
+    end = 0 if causal else 1
+    whole = len(question.encode()) + end
+    try:
+        rows = encode(asked, sums, None, tokenizer, limit, causal=causal)
+    except DataError:
+        assert len(words[0].encode()) + end > most
+        assert len(words[0]) < 7 or len(words[0][0].encode()) + end > most
+        return
+    ids = list(rows.sources[0])
+    kept = tokenizer.decode(ids[: len(ids) - end])
+    assert question.startswith(kept)
+    assert rows.cut == (whole > most)
+    assert len(ids) <= most
+    if rows.cut:
+        rest = question[len(kept) :]
+        following = rest.lstrip(" ").split(" ")[0]
+        within = not rest.startswith(" ")
+        long = within or len(following) > 6 or following[0] > "é"
+        more = 1 + (not within) if long else len(following) + 1
+        assert len(ids) + len(rest[:more].encode()) > most
 
 
 def test_a_key_tells_source_from_target() -> None:
