@@ -160,8 +160,8 @@ def encode(
         names.append(prompt.choices)
         if how.scoring == "options" and not prompt.choices:
             raise DataError(
-                f"the prompt of '{example.id}' gives no options to score",
-                where=f"domain {domain.name}",
+                f"{_named('the prompt', example)} gives no options to score",
+                where=example.origin or f"domain {domain.name}",
                 fix="set evaluation.scoring: generate",
             )
     return Rows(examples, sources, targets, choices, encoder.cut, names, how, bool(taught))
@@ -234,8 +234,8 @@ class Encoder:
         ended = [self.answer(choice) for choice in prompt.choices]
         if len({tuple(ids) for ids in ended}) < len(ended):
             raise DataError(
-                f"two options of '{example.id}' are the same tokens: {list(prompt.choices)}",
-                where=f"domain {self.domain.name}",
+                f"{_named('two options', example)} are the same tokens: {list(prompt.choices)}",
+                where=example.origin or f"domain {self.domain.name}",
                 fix="answer by letter or integer",
             )
         bare = [ids[:-1] for ids in ended]
@@ -294,9 +294,9 @@ class Encoder:
         if self.format.truncate == "error":
             advice, left = f"{advice} or set prompt.truncate: question", ""
         raise DataError(
-            f"the prompt of '{example.id}' has {len(ids)} tokens{left}; "
+            f"{_named('the prompt', example)} has {len(ids)} tokens{left}; "
             f"prompt.max_tokens is {self.format.max_tokens}",
-            where=f"domain {self.domain.name}",
+            where=example.origin or f"domain {self.domain.name}",
             fix=advice,
         )
 
@@ -332,6 +332,11 @@ class Encoder:
             else:
                 count = middle
         return fits, best
+
+
+def _named(what: str, example: Example) -> str:
+    """Name something of an example; by its id where no line of a file is known."""
+    return what if example.origin else f"{what} of '{example.id}'"
 
 
 def _unspaced(word: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -80,6 +81,26 @@ def test_prompts_that_hold_the_answer_are_refused(both: Any) -> None:
     code, told = both("domain.name=telling")
     assert code == 3
     assert "error: domain 'telling': format() gives the right answer away" in told
+
+
+def test_a_long_prompt_is_named_by_its_line(both: Any, tmp_path: Path) -> None:
+    rows = [
+        {
+            "id": f"{number:016x}",
+            "question": f"{number} and so on" * (1 + (number == 700)),
+            "answer": "1",
+        }
+        for number in range(800)
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    named = ("domain.name=filed", "match.metric=exact_match", f"domain.options.path={path}")
+    code, told = both(*named, "prompt.max_tokens=30")
+    assert (code, told) == (
+        2,
+        f"error: {path}:701: the prompt has 35 tokens; prompt.max_tokens is 30 "
+        "(raise prompt.max_tokens or set prompt.truncate: question)\n",
+    )
 
 
 def test_more_cores_than_there_are_are_refused(both: Any) -> None:

@@ -95,6 +95,15 @@ def test_options_that_are_the_same_tokens_are_refused(bigger: Any, tokenizer: An
     )
 
 
+def test_an_example_with_a_line_is_named_by_it(bigger: Any, sums: Any, tokenizer: Any) -> None:
+    same = Example("9f8e", "1 or 1?", 0, choices=("1", "1"), origin="a.csv:7")
+    with pytest.raises(DataError, match=r"a\.csv:7: two options are the same tokens"):
+        encode([same], bigger, None, tokenizer, PromptFormat())
+    long = Example("9f8e", "1 + " * 20, "1", origin="a.csv:7")
+    with pytest.raises(DataError, match=r"a\.csv:7: the prompt has 81 tokens; "):
+        encode([long], sums, None, tokenizer, PromptFormat(max_tokens=30))
+
+
 def test_what_a_teacher_answered_is_learned_in_the_prompts_words(
     bigger: Any, sums: Any, tokenizer: Any
 ) -> None:
