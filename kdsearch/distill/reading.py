@@ -62,10 +62,10 @@ def check_prompts(
             stored = model_folder(size.recipe["model"])
             readers.add((stored, _causal(size.config["model_type"])))
     for folder, causal in sorted(readers, key=str):
-        place = folder or _domain_folder(parts)
-        tokenizer: Any = light_tokenizer(place)
-        if tokenizer is None and place is not None:
-            tokenizer = load(place)
+        own = folder or _domain_folder(parts)
+        tokenizer: Any = light_tokenizer(own)
+        if tokenizer is None and own is not None:
+            tokenizer = load(own)
         _read(spec, parts, tokenizer, assigned, causal=causal)
         for others, train in earlier:
             _read(spec, others, tokenizer, [train], causal=causal)

@@ -99,7 +99,8 @@ def light_tokenizer(folder: Path | None) -> FileTokenizer | None:
         not isinstance(token, str) or token not in plain for token in named.values()
     ):
         return None
-    return FileTokenizer(tokenizer, tokenizer.token_to_id(named["eos_token"]))
+    end = tokenizer.token_to_id(named["eos_token"])
+    return None if end is None else FileTokenizer(tokenizer, end)
 
 
 def _plain(token: Any) -> bool:

@@ -70,7 +70,7 @@ def ended(
     (tmp_path / "unsteady.py").write_text(PLUGIN)
 
     def run(domain: str, command: str = "run") -> Any:
-        where = ("--plugin", tmp_path / "unsteady.py")
+        where: tuple[Any, ...] = ("--plugin", tmp_path / "unsteady.py")
         if command == "run":
             where = (*where, "--run-dir", tmp_path / "run", "--display", "none", "--force")
         return kd(command, toy_spec, *where, "--set", f"domain.name={domain}")

@@ -141,8 +141,8 @@ def test_a_tokenizer_that_only_transformers_reads_is_asked_without_torch(
     random_model(config, tokenizer, 0).save_pretrained(teacher)
     tokenizer.save_pretrained(teacher)
     asked = (f"teachers=[{{model: {teacher}}}]", "ladder.family=llama", "prompt.max_tokens=14")
-    own = [word for each in asked for word in ("--set", each)]
-    command = [sys.executable, "-c", COLD, "plan", toy_spec, "--plugin", toy_plugin, *own]
+    own = ["--plugin", str(toy_plugin)] + [word for each in asked for word in ("--set", each)]
+    command = [sys.executable, "-c", COLD, "plan", str(toy_spec), *own]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     refused, code, torch_is_there = ended.stderr.strip().splitlines()
     longest = len("Q: 10 + 10 = A:")
