@@ -65,7 +65,7 @@ class Kill:
             self._count("fsync", str(path), handle)
             sync(handle)
 
-        os.fsync = fsync
+        os.fsync = fsync  # type: ignore[assignment]  # the parameter of another name
         sys.addaudithook(self._audited)
 
     def _audited(self, event: str, arguments: tuple[Any, ...]) -> None:

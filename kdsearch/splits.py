@@ -23,7 +23,6 @@ the size of dev changes.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -225,7 +224,7 @@ def load(domain: Domain, options: Any) -> Loaded:
 def fingerprint(examples: Iterable[Example]) -> str:
     """Return a hash of what examples say, whatever their order."""
     lines = sorted(
-        json.dumps(asdict(example), sort_keys=True, ensure_ascii=True) for example in examples
+        json.dumps(example.said, sort_keys=True, ensure_ascii=True) for example in examples
     )
     return sha256("\n".join(lines).encode()).hexdigest()
 

@@ -106,7 +106,7 @@ def test_a_full_disk_ends_the_run_and_counts_for_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(jobs, "train_student", full)
-    monkeypatch.setitem(jobs._KINDS, "train", full)  # type: ignore[arg-type]  # a mapping of functions
+    monkeypatch.setitem(jobs._KINDS, "train", full)
     with pytest.raises(StorageError, match="the machine failed, not the search: No space left"):
         search.begin(tmp_path / "run")
     assert {"trial_failed", "run_finished"}.isdisjoint(events_of(tmp_path / "run"))
@@ -125,7 +125,7 @@ def test_failed_trials_are_tried_again_when_asked(
             raise ValueError("no luck")
         return train(workspace, job, report)
 
-    monkeypatch.setitem(jobs._KINDS, "train", fails)  # type: ignore[arg-type]  # a mapping of functions
+    monkeypatch.setitem(jobs._KINDS, "train", fails)
     summary = search.begin(tmp_path / "run")
     assert summary["trials"]["failed"] == 1
     assert resume(tmp_path / "run", run_locally) == summary  # it is not tried without being asked
@@ -148,7 +148,7 @@ def test_a_retry_after_confirm_was_opened_proves_nothing_new(
             raise ValueError("no luck")
         return train(workspace, job, report)
 
-    monkeypatch.setitem(jobs._KINDS, "train", fails)  # type: ignore[arg-type]  # a mapping of functions
+    monkeypatch.setitem(jobs._KINDS, "train", fails)
     assert search.begin(tmp_path / "run")["selected"]["size"] == "small"
     monkeypatch.undo()
     again = resume(tmp_path / "run", run_locally, retry_failed=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,6 +51,10 @@ def results(
         print_table(summary_table(runs[0].summary))
     else:
         print_table(results_table([run.summary for run in runs]))
+    for run in runs:
+        if not run.ended:
+            again = f"kdsearch resume {shlex.quote(str(run.folder))}"
+            click.echo(f"{run.folder} has not finished; continue with: {again}", err=True)
     for run in runs if with_trials else ():
         click.echo("" if len(runs) == 1 else f"\n{run.folder}")
         print_table(trials_table(run.records))
@@ -66,6 +71,13 @@ class Run(NamedTuple):
     folder: Path
     records: list[Record]
     summary: dict[str, Any]
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has its answer."""
+        from kdsearch.search.agreement import has_ended
+
+        return has_ended(self.records)
 
 
 def read_run(folder: Path) -> Run:

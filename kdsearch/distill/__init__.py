@@ -2,12 +2,13 @@
 
 Where things live, from a worker's door inwards:
 
-* jobs: `jobs`, `stages`, `teachers`, `workspace`, `staff`, `reading`, `audit`, `black_box`;
+* jobs: `jobs`, `stages`, `teachers`, `workspace`, `staff`, `reading`, `audit`, `black_box`,
+  `phases`;
 * training: `fitting`, `training`, `trainer`, `module`, `balance`, `sampling`, `conditions`,
   `checkpoints`, `memory`, `stopping`, `progress`, `samples`;
 * losses: `losses/`, `divergences`, `several`, `views`, `choices`;
 * what teachers tell: `signals`, `attention`, `top_logits`, `mixture`, `group`, `capture`, `store`,
   `supply`, `sources`;
 * models: `students`, `prune`, `importance`, `export`, `card`;
-* questions and answers: `data`, `passes`, `scoring`, `generation`, `evaluate`.
+* questions and answers: `data`, `tokenizing`, `passes`, `scoring`, `generation`, `evaluate`.
 """

@@ -1,6 +1,7 @@
 """Examples as token ids: formatting, length limits and padded batches.
 
-A row's key is a hash of its token ids, so that whatever changes the tokens changes the key.
+A row's key is a hash of its token ids, so that whatever changes the tokens changes the key. Texts
+become ids without torch, which is imported where batches are made.
 """
 
 from __future__ import annotations
@@ -10,25 +11,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import datasets
-
-from kdsearch.distill.choices import collate_options, pad_scores
-from kdsearch.distill.passes import collate
-from kdsearch.distill.views import collate_views, option_tokens
 from kdsearch.errors import DataError, SpecError
 from kdsearch.plugin.domain_calls import format_example
 from kdsearch.spec.models import Evaluation
 from kdsearch.texts import answer_text, prompt_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
+    import datasets
     from transformers import PreTrainedTokenizerBase
 
     from kdsearch.distill.sources import Source
+    from kdsearch.distill.tokenizing import FileTokenizer
     from kdsearch.plugin import Domain, Example, Prediction, Prompt
     from kdsearch.plugin.views import View
     from kdsearch.spec.models import PromptFormat
+
+
+LONGEST_WORD = 20
+"""Letters of a word that is kept whole or left out where a question is cut."""
+
+FIRST_UNSPACED = "\u2e80"
+"""From here on in Unicode lie scripts written without spaces, such as Chinese and Japanese."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Rows:
     @property
     def option_tokens(self) -> int:
         """Tokens of the passes that options take; none where each option is one token."""
+        from kdsearch.distill.views import option_tokens
+
         return option_tokens(self.sources, self.choices)
 
     def only(self, place: int) -> Rows:
@@ -87,6 +94,8 @@ class Rows:
 
     def table(self, **columns: Sequence[Any]) -> datasets.Dataset:
         """Return the rows as a table of `input_ids`, `labels` and further columns."""
+        import datasets
+
         return datasets.Dataset.from_dict(
             {"input_ids": self.sources, "labels": self.targets, **columns}
         )
@@ -115,7 +124,7 @@ def encode(
     examples: Sequence[Example],
     domain: Domain,
     options: Any,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: PreTrainedTokenizerBase | FileTokenizer,
     prompt_format: PromptFormat,
     *,
     causal: bool = False,
@@ -151,8 +160,8 @@ def encode(
         names.append(prompt.choices)
         if how.scoring == "options" and not prompt.choices:
             raise DataError(
-                f"the prompt of '{example.id}' gives no options to score",
-                where=f"domain {domain.name}",
+                f"{_named('the prompt', example)} gives no options to score",
+                where=example.origin or f"domain {domain.name}",
                 fix="set evaluation.scoring: generate",
             )
     return Rows(examples, sources, targets, choices, encoder.cut, names, how, bool(taught))
@@ -225,8 +234,8 @@ class Encoder:
         ended = [self.answer(choice) for choice in prompt.choices]
         if len({tuple(ids) for ids in ended}) < len(ended):
             raise DataError(
-                f"two options of '{example.id}' are the same tokens: {list(prompt.choices)}",
-                where=f"domain {self.domain.name}",
+                f"{_named('two options', example)} are the same tokens: {list(prompt.choices)}",
+                where=example.origin or f"domain {self.domain.name}",
                 fix="answer by letter or integer",
             )
         bare = [ids[:-1] for ids in ended]
@@ -285,26 +294,54 @@ class Encoder:
         if self.format.truncate == "error":
             advice, left = f"{advice} or set prompt.truncate: question", ""
         raise DataError(
-            f"the prompt of '{example.id}' has {len(ids)} tokens{left}; "
+            f"{_named('the prompt', example)} has {len(ids)} tokens{left}; "
             f"prompt.max_tokens is {self.format.max_tokens}",
-            where=f"domain {self.domain.name}",
+            where=example.origin or f"domain {self.domain.name}",
             fix=advice,
         )
 
     def _shortened(self, example: Example) -> _Fitting | None:
-        """Find by bisection the most words of the question that fit; None where one does not."""
+        """Return an example with the most of its question that fits; None where nothing does.
+
+        Whole words are kept, and of a next word that is written without spaces what fits of it.
+        """
         words = example.question.split(" ")
-        low, high, best = 1, len(words) - 1, None
-        while low <= high:
-            middle = (low + high) // 2
-            shorter = replace(example, question=" ".join(words[:middle]))
+
+        def of_words(count: int) -> Example:
+            return replace(example, question=" ".join(words[:count]))
+
+        def of_letters(count: int) -> Example:
+            kept = " ".join([*words[:whole], words[whole][:count]])
+            return replace(example, question=kept)
+
+        whole, best = self._most(of_words, len(words))
+        if _unspaced(words[whole]):
+            best = self._most(of_letters, len(words[whole]))[1] or best
+        return best
+
+    def _most(self, shortened: Callable[[int], Example], count: int) -> tuple[int, _Fitting | None]:
+        """Find by bisection the most parts that fit, fewer than `count`, which do not."""
+        fits, best = 0, None
+        while count - fits > 1:
+            middle = (fits + count) // 2
+            shorter = shortened(middle)
             prompt = self.formatted(shorter)
             ids = self.prompt_ids(prompt)
             if len(ids) <= self.format.max_tokens:
-                best, low = _Fitting(ids, prompt, shorter), middle + 1
+                fits, best = middle, _Fitting(ids, prompt, shorter)
             else:
-                high = middle - 1
-        return best
+                count = middle
+        return fits, best
+
+
+def _named(what: str, example: Example) -> str:
+    """Name something of an example; by its id where no line of a file is known."""
+    return what if example.origin else f"{what} of '{example.id}'"
+
+
+def _unspaced(word: str) -> bool:
+    """Whether a word may be cut anywhere: a long one such as a URL, or one of Chinese."""
+    return len(word) > LONGEST_WORD or any(letter >= FIRST_UNSPACED for letter in word)
 
 
 def use_chat(tokenizer: Any, prompt_format: PromptFormat) -> bool:
@@ -341,6 +378,10 @@ class Collator:
         to be scored as `options`, the teacher's `choice_scores` of them, and the columns of
         `views`.
         """
+        from kdsearch.distill.choices import collate_options, pad_scores
+        from kdsearch.distill.passes import collate
+        from kdsearch.distill.views import collate_views
+
         batch: dict[str, Any] = collate(
             [row["input_ids"] for row in rows],
             [row["labels"] for row in rows],

@@ -1,21 +1,20 @@
 """Whether the models of a search can read its questions, found out before anything is written.
 
-Needs their tokenizers alone; no model is built.
+Needs their tokenizers alone; no model is built, and torch is not imported.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from kdsearch.assistants import source_folder
 from kdsearch.distill.data import encode
-from kdsearch.distill.students import domain_tokenizer, load_tokenizer
+from kdsearch.distill.tokenizing import light_tokenizer, load_tokenizer
 from kdsearch.model_folders import model_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from transformers import PreTrainedTokenizerBase
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from kdsearch.facts import ModelFacts
     from kdsearch.plugin import Example, Size
@@ -34,6 +33,7 @@ def check_prompts(
     sizes: Iterable[Size],
     assigned: Assigned,
     earlier: Sequence[tuple[Parts, Sequence[Example]]] = (),
+    load: Callable[[Path], Any] = load_tokenizer,
 ) -> None:
     """Read every question as the teachers and the students would read it.
 
@@ -44,6 +44,7 @@ def check_prompts(
         sizes: Of the students; those with tokens of their own are models that exist.
         assigned: The splits.
         earlier: The plugins of each stage before the last, and what it trains on.
+        load: Loads a tokenizer that only transformers reads.
 
     Raises:
         DataError: If a prompt is too long, or two options are the same to a model.
@@ -61,13 +62,19 @@ def check_prompts(
             stored = model_folder(size.recipe["model"])
             readers.add((stored, _causal(size.config["model_type"])))
     for folder, causal in sorted(readers, key=str):
-        if folder is None:
-            tokenizer = domain_tokenizer(parts.domain, parts.options)
-        else:
-            tokenizer = load_tokenizer(folder)
+        own = folder or _domain_folder(parts)
+        tokenizer: Any = light_tokenizer(own)
+        if tokenizer is None and own is not None:
+            tokenizer = load(own)
         _read(spec, parts, tokenizer, assigned, causal=causal)
         for others, train in earlier:
             _read(spec, others, tokenizer, [train], causal=causal)
+
+
+def _domain_folder(parts: Parts) -> Path | None:
+    """Return where the domain keeps its own tokenizer; None stands for that of single bytes."""
+    own = getattr(parts.domain, "tokenizer", None)
+    return Path(own(parts.options)) if own else None
 
 
 def _causal(family: str) -> bool:
@@ -77,7 +84,7 @@ def _causal(family: str) -> bool:
 def _read(
     spec: SearchSpec,
     parts: Parts,
-    tokenizer: PreTrainedTokenizerBase,
+    tokenizer: Any,
     splits: Iterable[Sequence[Example]],
     *,
     causal: bool,

@@ -6,17 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
-    AutoTokenizer,
     PreTrainedTokenizerFast,
     set_seed,
 )
 from transformers.utils.logging import disable_progress_bar
 
+from kdsearch.distill.tokenizing import byte_backend, load_tokenizer
 from kdsearch.errors import ModelError
 from kdsearch.plugin import ModelFacts, Size, Student
 from kdsearch.spec.teachers import TeacherType
@@ -33,31 +32,9 @@ def byte_tokenizer() -> PreTrainedTokenizerBase:
     Models from scratch use it where their domain brings none. Entries: pad 0, eos 1, unk 2, then
     the 256 bytes.
     """
-    special = ["<pad>", "</s>", "<unk>"]
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocabulary = {token: index for index, token in enumerate([*special, *alphabet])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in special])
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
+        tokenizer_object=byte_backend(), pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     )
-
-
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a folder; code in the folder is never run.
-
-    Raises:
-        ModelError: If the folder holds no tokenizer, or one without an end or padding token.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"no tokenizer could be loaded: {error}", where=str(folder)) from error
-    if tokenizer.eos_token_id is None or tokenizer.pad_token_id is None:
-        raise ModelError("its tokenizer lacks an end or a padding token", where=str(folder))
-    return tokenizer
 
 
 def domain_tokenizer(domain: Domain, options: Any) -> PreTrainedTokenizerBase:

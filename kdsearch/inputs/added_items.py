@@ -6,7 +6,7 @@ They are new to the run: no split of it, nor an earlier look, asks the same or n
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kdsearch.duplicates import question_key
@@ -107,7 +107,7 @@ def added_path(run: Path, split: str) -> Path:
 
 def write_added(run: Path, split: str, examples: Sequence[Example]) -> None:
     """Write the items of a look whole, one JSON object a line."""
-    lines = [json.dumps(asdict(example), ensure_ascii=True) for example in examples]
+    lines = [json.dumps(example.said, ensure_ascii=True) for example in examples]
     Folder(run).write(added_path(run.absolute(), split), "\n".join(lines) + "\n")
 
 

@@ -18,16 +18,17 @@ def checked(examples: Iterable[Example], domain: str) -> list[Example]:
         DataError: If there is none, or one is malformed.
         PluginError: If what the domain yields are no examples.
     """
-    seen: set[str] = set()
+    seen: dict[str, str | None] = {}
     found = []
     for example in examples:
         if not isinstance(example, Example) or not isinstance(example.id, str):
             fault = f"load yielded {example!r:.80}; an Example whose id is text was expected"
             raise PluginError(fault, where=f"domain '{domain}'")
-        where = f"domain '{domain}', example '{example.id}'"
+        where = example.place(domain)
         if example.id in seen:
-            raise DataError("another example has the same id", where=where)
-        seen.add(example.id)
+            first = f", at {seen[example.id]}" if seen[example.id] else ""
+            raise DataError(f"another example has the same id{first}", where=where)
+        seen[example.id] = example.origin
         _check_answer(example, where)
         found.append(example)
     if not found:

@@ -14,7 +14,7 @@ from kdsearch.plan.stages import PlannedStage
 from kdsearch.plan.teachers import facts_by_place
 from kdsearch.plan.warnings import warnings_of
 from kdsearch.plugin.api import Signal
-from kdsearch.plugin.union import label_of
+from kdsearch.plugin.union import Union, label_of
 from kdsearch.predictions import check_predictions, check_taught
 from kdsearch.search.budget import held_out
 from kdsearch.search.ledger import ConfirmLedger, Opening, item_keys
@@ -212,9 +212,19 @@ def _loaded(parts: Parts) -> tuple[Loaded | None, str]:
     try:
         return load(parts.domain, parts.options), ""
     except DataError as error:
-        if not _absent(error):
+        if not _absent(error) or _named(error, parts):
             raise
         return None, f"the data are not there, so counts are those of the spec: {error}"
+
+
+def _named(error: DataError, parts: Parts) -> bool:
+    """Whether an error is about data that the spec names by `path`: `run` would refuse it too."""
+    domain, where = parts.domain, Path(error.where or "")
+    every = (
+        [each.options for each in domain.members] if isinstance(domain, Union) else [parts.options]
+    )
+    paths = [Path(path) for each in every if (path := getattr(each, "path", None)) is not None]
+    return any(path == where or path in where.parents for path in paths)
 
 
 def _asked(splits: Splits) -> Counts:

@@ -5,7 +5,7 @@ Nothing here imports torch; tensors and models appear only in annotations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast, runtime_checkable
 
@@ -90,6 +90,18 @@ class Example:
     """Items of one unit are not independent and stay in one split."""
     split: str | None = None
     """The official split, if the data have one."""
+    origin: str | None = field(default=None, compare=False, repr=False)
+    """Where it stands in the data, such as `train.csv:12`, for errors; no part of what it says."""
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """All that it says, its origin left out: what its hash is of, and what is written down."""
+        names = (entry.name for entry in fields(self) if entry.name != "origin")
+        return {name: getattr(self, name) for name in names}
+
+    def place(self, domain: str) -> str:
+        """Return its place for errors: its origin, else its domain and id."""
+        return self.origin or f"domain '{domain}', example '{self.id}'"
 
     @property
     def correct(self) -> str:

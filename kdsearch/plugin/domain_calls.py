@@ -31,7 +31,7 @@ def format_example(domain: Domain, example: Example, options: Any) -> Prompt:
     except KdsearchError:
         raise
     except Exception as error:  # a plugin may fail in any way
-        place = f"domain '{domain.name}', example '{example.id}'"
+        place = example.place(domain.name)
         advice = None if example.choices else "the example has no choices"
         raise PluginError(f"format raised {raised(error)}", where=place, fix=advice) from error
 

@@ -49,9 +49,10 @@ def check_prompts_blind(domain: Domain, options: Any, examples: Sequence[Example
         seen, changed = (format_example(domain, each, options) for each in (example, other))
         shown = [(prompt.text, prompt.messages, prompt.choices) for prompt in (seen, changed)]
         if shown[0] != shown[1]:
+            item = f"the item at {example.origin}" if example.origin else f"item '{example.id}'"
             raise PluginError(
-                f"format() gives the right answer away: the prompt of item '{example.id}' is "
-                "another one when its answer is",
+                f"format() gives the right answer away: the prompt of {item} is another "
+                "one when its answer is",
                 where=f"domain '{domain.name}'",
                 fix="make text, messages and choices from the question and its options alone; only "
                 "the target is the answer",

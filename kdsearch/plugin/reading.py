@@ -10,7 +10,7 @@ import ast
 import json
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
@@ -181,7 +181,10 @@ class Examples(Iterable[Example]):
             self.counts.rows += 1
             try:
                 example = self._convert(row)
-                name, where = self._key(example), str(getattr(row, "where", self._source))
+                where = str(getattr(row, "where", self._source))
+                if example.origin is None and hasattr(row, "where"):
+                    example = replace(example, origin=where)
+                name = self._key(example)
                 known, first = names.setdefault(example.id, (name, where))
                 if known != name:
                     message = f"the id '{example.id}' is also that of another question, at {first}"

@@ -16,11 +16,10 @@ from kdsearch import __version__
 from kdsearch.errors import RunError, StorageError
 from kdsearch.events import ConfirmOpened, RunStarted
 from kdsearch.inputs.added_items import added_path, read_added, split_name, write_added
-from kdsearch.inputs.consistency import changes, check_consistent, input_hashes
+from kdsearch.inputs.consistency import changes, input_hashes
 from kdsearch.plan import Plan, make_plan
 from kdsearch.plan.records import measures_of, source_fingerprints
-from kdsearch.plugin.metric_sanity import check_metric
-from kdsearch.plugin.prompt_leak import check_prompts_blind
+from kdsearch.run.checks import Inputs, check_judging, check_search
 from kdsearch.search.agreement import plan_changes
 from kdsearch.search.director import Director, Sink
 from kdsearch.search.guesses import guesses_of
@@ -58,11 +57,6 @@ if TYPE_CHECKING:
 
 RECORDED = ("torch", "transformers", "datasets", "ray", "pluggy", "pydantic", "numpy")
 """Distributions whose versions a run records."""
-
-
-LOADED_TWICE = 20_000
-"""The most examples that are loaded a second time, to see that they stay the same: 9,436 posts of
-financial_news take 1.1 s. Of more, the workers alone see it."""
 
 
 class Addition(NamedTuple):
@@ -187,21 +181,6 @@ class PreparedSearch:
             found |= input_hashes(own.domain, own.options, splits, prefix)
         return found
 
-    def check_repeatable(self) -> None:
-        """Refuse a domain that does not give the same data twice, if there are not too many.
-
-        Raises:
-            InconsistentDataError: If it does not.
-        """
-        parts, first = self.parts, self.loaded
-        if len(first.examples) > LOADED_TWICE:
-            return
-        again = load(parts.domain, parts.options)
-        recorded, found = ({"data": fingerprint(each.examples)} for each in (first, again))
-        second = input_hashes(parts.domain, parts.options, self.assigned._asdict())
-        who = "the same process loaded other data the second time"
-        check_consistent(parts.domain.name, recorded | self.inputs, found | second, who)
-
     def check_space(self) -> None:
         """Refuse a run that the disk cannot hold, whatever it decides.
 
@@ -210,20 +189,14 @@ class PreparedSearch:
         """
         check_space(self.folder, self.plan.disk.least, "the run")
 
-    def check_prompts(self) -> None:
-        """Refuse questions that the models cannot read; see `reading.check_prompts`."""
-        from kdsearch.distill.reading import check_prompts
-
-        plan = self.plan
-        asked = plan.teachers, plan.sizes, self.assigned, self.earlier
-        check_prompts(self.spec, self.parts, *asked)
+    def check(self) -> None:
+        """Refuse a search whose questions, data or metric are no use; see `check_search`."""
+        asked = self.spec, self.parts, self.loaded, self.assigned, self.earlier, self.plan
+        check_search(Inputs(*asked), self.inputs)
 
     def check_metric(self) -> None:
         """Refuse prompts that hold the answer, and a metric that cannot tell right from wrong."""
-        parts, scoring = self.parts, self.spec.evaluation.scoring
-        check_prompts_blind(parts.domain, parts.options, self.assigned.dev)
-        metric, dev = self.spec.match.metric, self.assigned.dev
-        check_metric(parts.domain, parts.options, dev, metric, scoring=scoring)
+        check_judging(self.spec, self.parts, self.assigned)
 
     def check_data(self, manifest: Mapping[str, Any]) -> None:
         """Refuse other data than a run began with."""

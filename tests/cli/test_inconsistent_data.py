@@ -69,22 +69,24 @@ def ended(
     monkeypatch.syspath_prepend(toy_plugin.parent)
     (tmp_path / "unsteady.py").write_text(PLUGIN)
 
-    def run(domain: str) -> Any:
-        where = ("--plugin", tmp_path / "unsteady.py", "--run-dir", tmp_path / "run")
-        asked = ("--set", f"domain.name={domain}", "--display", "none", "--force")
-        return kd("run", toy_spec, *where, *asked)
+    def run(domain: str, command: str = "run") -> Any:
+        where: tuple[Any, ...] = ("--plugin", tmp_path / "unsteady.py")
+        if command == "run":
+            where = (*where, "--run-dir", tmp_path / "run", "--display", "none", "--force")
+        return kd(command, toy_spec, *where, "--set", f"domain.name={domain}")
 
     return run
 
 
+@pytest.mark.parametrize("command", ["plan", "run"])
 @pytest.mark.parametrize(
     ("domain", "told"),
     [("shuffled", "data differs (other examples)"), ("reworded", "dev differs (other prompts)")],
 )
 def test_what_changes_in_one_process_is_refused_before_anything_is_written(
-    ended: Callable[[str], Any], tmp_path: Path, domain: str, told: str
+    ended: Callable[..., Any], tmp_path: Path, domain: str, told: str, command: str
 ) -> None:
-    outcome = ended(domain)
+    outcome = ended(domain, command)
     assert outcome.exit_code == 3
     assert f"domain '{domain}': the same process loaded other data the second time" in (
         outcome.stderr

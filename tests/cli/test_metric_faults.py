@@ -61,6 +61,9 @@ def test_a_run_refuses_it(
     assert FAULTS[name][1] in ended.stderr
     assert ended.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
+    planned = kd("plan", toy_spec, "--plugin", plugin, "--set", f"domain.name={name}")
+    assert (planned.exit_code, planned.stdout) == (3, "")
+    assert planned.stderr == ended.stderr or name == "drawn"
 
 
 def test_a_member_of_several_domains_is_refused_by_its_name(

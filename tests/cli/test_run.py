@@ -154,7 +154,12 @@ def test_results_of_a_run_that_goes_on(kd: Kd, toy_run: Path) -> None:
     ended = kd("results", toy_run)
     assert ended.exit_code == 0
     assert "The run has not finished." in ended.stdout
+    again = f"continue with: kdsearch resume {toy_run}\n"
+    assert ended.stderr == f"{toy_run} has not finished; {again}"
     assert kd("results", toy_run, "--json").json == [{"run": str(toy_run), **summary}]
+    with Journal(toy_run / "journal.jsonl") as journal:
+        journal.append(RunFinished(outcome="no_match", sentence="None."))
+    assert kd("results", toy_run).stderr == ""
 
 
 def test_results_list_trials(kd: Kd, toy_run: Path) -> None:

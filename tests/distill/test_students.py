@@ -13,9 +13,9 @@ from kdsearch.distill.students import (
     byte_tokenizer,
     count_parameters,
     load_model,
-    load_tokenizer,
     random_model,
 )
+from kdsearch.distill.tokenizing import load_tokenizer
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_config, facts_of_folder
 

@@ -11,6 +11,7 @@ from kdsearch.plugin import Example
 from kdsearch.plugin.files import json_rows
 from kdsearch.plugin.reading import Counts, Examples, Row
 from kdsearch.plugin.texts import stable_id
+from kdsearch.splits import fingerprint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,3 +87,20 @@ def test_a_key_says_what_is_equal() -> None:
 def test_no_row_is_refused() -> None:
     with pytest.raises(DataError, match="here: there is no row to use"):
         list(Examples([], example, on_bad_row="skip", source="here"))
+
+
+def test_examples_know_their_line_and_say_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "x"}\n\n{"id": "y"}\n')
+    made = Examples(
+        json_rows(tmp_path / "a.jsonl"),
+        lambda row: Example(row.text("id"), "?", "1"),
+        on_bad_row="error",
+        source="a",
+    )
+    first, second = made
+    assert [first.origin, second.origin] == [f"{tmp_path / 'a.jsonl'}:{line}" for line in (1, 3)]
+    bare = Example("x", "?", "1")
+    assert (first, first.said, hash(first)) == (bare, bare.said, hash(bare))
+    assert fingerprint([first]) == fingerprint([bare])
+    assert first.place("d") == first.origin
+    assert bare.place("d") == "domain 'd', example 'x'"

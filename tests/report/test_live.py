@@ -64,6 +64,24 @@ def test_a_declared_size_shows_its_share_of_the_error(records: list[Record]) -> 
     assert any("declared for confirm, alpha 0.025" in line for line in lines)
 
 
+def test_a_size_that_answers_confirm_says_how_far_it_is(records: list[Record]) -> None:
+    opened = next(r.sequence for r in records if r.event.name == "confirm_opened")
+    told = records[: opened + 1]
+    trial = next(t for t in summary_trials(told) if t.startswith("28k-c"))
+    phase = TrialProgress(
+        size="28k", trial=trial, step=0, total_steps=0, phase="confirm", done=600, of=1600
+    )
+    lines = frame([*told, Record(999, told[-1].time, phase)], 100)
+    assert any(line.endswith("answering confirm 600/1,600") for line in lines)
+    tested = next(r for r in records if r.event.name == "confirm_tested" and r.event.size == "28k")
+    told = [*told, Record(999, told[-1].time, phase), tested]
+    assert not any("answering" in line for line in frame(told, 100))
+
+
+def summary_trials(records: Sequence[Record]) -> list[str]:
+    return [record.event.trial for record in records if record.event.trial]
+
+
 @pytest.mark.parametrize("width", [30, 44, 60, 80, 100, 140])
 def test_no_width_breaks_a_frame(records: list[Record], width: int) -> None:
     for count in range(1, len(records), 7):
