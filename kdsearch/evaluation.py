@@ -211,7 +211,7 @@ def answers_of(
         ModelError: If a folder holds no model or no tokenizer that fits it.
         DataError: If a prompt is too long, or its options are the same to a model.
     """
-    from kdsearch.distill.students import load_student
+    from kdsearch.distill.loading import load_student
 
     for model in models:
         student = load_student(model.folder)

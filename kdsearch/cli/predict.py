@@ -7,13 +7,9 @@ from pathlib import Path
 
 import click
 
-from kdsearch.cli.evaluate import question_options
+from kdsearch.cli.evaluate import question_options, size_option
 from kdsearch.cli.options import make_host, plugin_options, run_argument, settings_option
 from kdsearch.errors import DataError, SpecError
-
-size_option = click.option(
-    "--size", metavar="NAME", help="Of a run: the student of this size, not the selected one."
-)
 
 
 @click.command()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from kdsearch.assistants import source_folder
 from kdsearch.distill.data import encode
-from kdsearch.distill.students import domain_tokenizer, load_tokenizer
+from kdsearch.distill.loading import load_tokenizer
+from kdsearch.distill.students import domain_tokenizer
 from kdsearch.model_folders import model_folder
 
 if TYPE_CHECKING:
