@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ModelError, RunError, did_you_mean
+from kdsearch.model_folders import copy_model_folder
 from kdsearch.plugin.domain_calls import score_predictions
 from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.questions import chance_of
@@ -289,6 +290,8 @@ def line_of(prediction: Prediction, example: Example) -> dict[str, Any]:
 def copy_student(student: Found, destination: Path) -> None:
     """Copy a student's folder whole or not at all; nothing is overwritten.
 
+    The copy is as readable as any new file of the user's; see `copy_model_folder`.
+
     Raises:
         RunError: If the destination exists or cannot be written.
     """
@@ -298,7 +301,7 @@ def copy_student(student: Found, destination: Path) -> None:
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(draft, ignore_errors=True)  # of a copy that was interrupted
-        shutil.copytree(student.folder, draft)
+        copy_model_folder(student.folder, draft)
         draft.rename(destination)
     except OSError as error:
         raise RunError(f"cannot be written: {error.strerror}", where=str(destination)) from error

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,27 @@ def located(name: str) -> str:
     if Path(name).exists() or not HUB_NAME.fullmatch(name):
         return str(folder.absolute())
     return f"{name.partition('@')[0]}@{folder.name}"  # the cache names a copy by its commit
+
+
+def copy_model_folder(source: Path, destination: Path) -> None:
+    """Copy a model folder; the copy may be read by whom the user lets read new files.
+
+    Weights are stored for their owner alone, and a run directory may be.
+
+    Args:
+        source: The folder.
+        destination: Made here.
+
+    Raises:
+        OSError: If the destination exists, or something cannot be read or written.
+    """
+    destination.mkdir(parents=True)
+    for path in sorted(source.rglob("*")):
+        copy = destination / path.relative_to(source)
+        if path.is_dir():
+            copy.mkdir()
+        else:
+            shutil.copyfile(path, copy)
 
 
 def fingerprint(folder: Path) -> str:

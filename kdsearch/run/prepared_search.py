@@ -22,6 +22,7 @@ from kdsearch.plan import Plan, make_plan
 from kdsearch.plan.records import measures_of, source_fingerprints
 from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.plugin.prompt_leak import check_prompts_blind
+from kdsearch.questions import Questions
 from kdsearch.search.agreement import plan_changes
 from kdsearch.search.director import Director, Sink
 from kdsearch.search.guesses import guesses_of
@@ -410,11 +411,13 @@ class PreparedSearch:
         from kdsearch.distill.export import export_student
 
         teacher = self.folder / (self.plan.teacher.path or "teacher/model")
+        parts = self.parts
+        asked = Questions(parts.domain, parts.options, "train", self.assigned.train, ())
         for size in summary["sizes"]:
             if size["confirm"] is not None:
                 trial = self.folder / "trials" / size["best_trial"] / "student"
                 kept = self.folder / "students" / size["size"]
-                export_student(trial, kept, size, summary, self.spec, teacher)
+                export_student(trial, kept, size, summary, self.spec, teacher, asked)
 
 
 def write_whole(path: Path, text: str) -> None:
