@@ -26,8 +26,9 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from kdsearch.distill.data import Rows
 from kdsearch.distill.evaluate import predict
+from kdsearch.distill.loading import load_student
 from kdsearch.distill.passes import batches, collate, forward, pad
-from kdsearch.distill.students import byte_tokenizer, load_student, random_model
+from kdsearch.distill.students import byte_tokenizer, random_model
 from kdsearch.plugin import Example, Student
 from kdsearch.plugin.ladders import ScratchSize, scratch_model_config
 from kdsearch.spec.models import Evaluation

@@ -20,9 +20,9 @@ import torch
 
 from benchmarks.models import TEACHER, facts, made, parameters, rows_of
 from kdsearch.distill.capture import MOST_ROWS, MOST_TOKENS, capture
+from kdsearch.distill.loading import load_model
 from kdsearch.distill.passes import collate, forward
 from kdsearch.distill.store import SignalStore
-from kdsearch.distill.students import load_model
 from kdsearch.distill.supply import token_counts
 from kdsearch.plugin import LayerSignal, Signal, SignalRequest
 from kdsearch.spec.signals import stored_bytes

@@ -33,13 +33,14 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 from benchmarks.models import STUDENT, TEACHER, facts, made, parameters, rows_of
 from kdsearch.distill.capture import capture
 from kdsearch.distill.data import Collator
+from kdsearch.distill.loading import load_model
 from kdsearch.distill.losses import AnswerCe, HiddenMse, SoftLabels
 from kdsearch.distill.module import DistillationModel, Term
 from kdsearch.distill.passes import pad
 from kdsearch.distill.prune import cut
 from kdsearch.distill.sources import CachedSignals, OnlineSignals, Source
 from kdsearch.distill.store import SignalStore
-from kdsearch.distill.students import byte_tokenizer, load_model
+from kdsearch.distill.students import byte_tokenizer
 from kdsearch.distill.trainer import DistillationTrainer
 from kdsearch.plugin import LayerSignal, Shapes, Signal, SignalRequest
 from kdsearch.plugin.builtin import AnswerCeConfig, HiddenMseConfig, SoftLabelsConfig

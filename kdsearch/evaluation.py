@@ -211,7 +211,7 @@ def answers_of(
         ModelError: If a folder holds no model or no tokenizer that fits it.
         DataError: If a prompt is too long, or its options are the same to a model.
     """
-    from kdsearch.distill.students import load_student
+    from kdsearch.distill.loading import load_student
 
     for model in models:
         student = load_student(model.folder)
@@ -288,6 +288,8 @@ def line_of(prediction: Prediction, example: Example) -> dict[str, Any]:
 
 def copy_student(student: Found, destination: Path) -> None:
     """Copy a student's folder whole or not at all; nothing is overwritten.
+
+    The copy is as readable as any new file of the user's.
 
     Raises:
         RunError: If the destination exists or cannot be written.

@@ -289,13 +289,24 @@ def check_tokenizer(folder: Path, embeddings: int) -> int | None:
 
 
 def same_tokenizer(one: Path, other: Path) -> bool:
-    """Whether two model folders have a tokenizer that makes the same ids of every text."""
+    """Whether two model folders have a tokenizer that makes the same ids of every text.
+
+    Of two encoder-decoders, what a tokenizer adds to a text does not count: kdsearch ends their
+    prompts itself. An exported student's tokenizer does so too, its teacher's perhaps not.
+    """
     files = [folder / "tokenizer.json" for folder in (one, other)]
     if not all(file.is_file() for file in files):
         return False
     first, second = map(_json_of, files)
-    parts = ("model", "added_tokens", "normalizer", "pre_tokenizer", "post_processor")
+    parts = ["model", "added_tokens", "normalizer", "pre_tokenizer"]
+    if not (_is_t5(one) and _is_t5(other)):
+        parts.append("post_processor")
     return all(first.get(part) == second.get(part) for part in parts)
+
+
+def _is_t5(folder: Path) -> bool:
+    file = folder / "config.json"
+    return file.is_file() and _json_of(file).get("model_type") == "t5"
 
 
 def _json_of(file: Path) -> dict[str, Any]:

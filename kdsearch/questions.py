@@ -214,6 +214,12 @@ def read_questions(
             line = Line.model_validate_json(text)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
+            if fault["type"] == "json_invalid":
+                raise DataError(
+                    "JSON lines expected, and this is no JSON object",
+                    where=where,
+                    fix='one object a line, such as {"question": "..."}; CSV is not read',
+                ) from error
             place = "".join(f"{part}: " for part in fault["loc"])
             raise DataError(f"{place}{fault['msg']}", where=where) from error
         if domain.answer is Answer.CHOICE and len(line.choices) < 2:

@@ -12,6 +12,7 @@ from kdsearch.facts import (
     check_tokenizer,
     facts_of_config,
     facts_of_folder,
+    same_tokenizer,
     vocabulary_of,
 )
 
@@ -168,3 +169,17 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
         check_tokenizer(tmp_path, 40)
     (tmp_path / "spiece.model").write_bytes(b"read when the model is loaded")
     check_tokenizer(tmp_path, 40)
+
+
+@pytest.mark.parametrize(("family", "same"), [("t5", True), ("llama", False)])
+def test_the_end_that_an_export_adds_makes_no_other_tokenizer(
+    tmp_path: Path, family: str, same: bool
+) -> None:
+    """kdsearch ends the prompts of encoder-decoders itself; of causal models it does not."""
+    for name, processor in (("teacher", None), ("export", {"type": "TemplateProcessing"})):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({"model_type": family}))
+        content = {"model": {"vocab": {"a": 0}}, "post_processor": processor}
+        (folder / "tokenizer.json").write_text(json.dumps(content))
+    assert same_tokenizer(tmp_path / "teacher", tmp_path / "export") == same

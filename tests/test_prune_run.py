@@ -11,8 +11,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from kdsearch.distill.data import row_key
+from kdsearch.distill.loading import load_tokenizer
 from kdsearch.distill.store import SignalStore
-from kdsearch.distill.tokenizing import load_tokenizer
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import DataError, KdsearchError, SpecError
 from kdsearch.events import TrialProgress

@@ -44,11 +44,17 @@ def question_options(function: Function) -> Function:
     return domain(split(items(function)))
 
 
+size_option = click.option(
+    "--size", metavar="NAME", help="Of a run: the student of this size, not the selected one."
+)
+
+
 @click.command()
 @click.argument(
     "models", metavar="MODEL...", nargs=-1, required=True, type=click.Path(path_type=Path)
 )
 @question_options
+@size_option
 @settings_option
 @click.option(
     "--answers",
@@ -62,6 +68,7 @@ def evaluate(
     domains: tuple[str, ...],
     split: str | None,
     items: int | None,
+    size: str | None,
     settings: tuple[str, ...],
     answers: Path | None,
     as_json: bool,
@@ -79,7 +86,7 @@ def evaluate(
     host = make_host(plugin_files, strict=strict)
     if answers is not None:
         _check_free(answers)
-    found = [find_model(path) for path in models]
+    found = [find_model(path, size) for path in models]
     asked = Asked(domains, settings, found, host)
     questions = asked.questions(split, items)
     check_metrics(found, questions, asked.asking)

@@ -7,13 +7,9 @@ from pathlib import Path
 
 import click
 
-from kdsearch.cli.evaluate import question_options
+from kdsearch.cli.evaluate import question_options, size_option
 from kdsearch.cli.options import make_host, plugin_options, run_argument, settings_option
 from kdsearch.errors import DataError, SpecError
-
-size_option = click.option(
-    "--size", metavar="NAME", help="Of a run: the student of this size, not the selected one."
-)
 
 
 @click.command()
@@ -37,8 +33,9 @@ def predict(
     """Answer questions, a JSON object a line.
 
     MODEL is a model folder, or a run: its selected student. QUESTIONS is a file of JSON lines with
-    `question` and, where there are any, `choices` and `id`; standard input unless given. With
-    --split, the domain's own questions are answered. The answers suit `teachers: predictions`.
+    `question` and, where there are any, `choices` and `id`; standard input unless given. CSV is not
+    read. With --split, the domain's own questions are answered. The answers suit
+    `teachers: predictions`.
     """
     from kdsearch.asked import Asked
     from kdsearch.evaluation import answers_of, find_model, line_of
@@ -80,7 +77,8 @@ def _lines(file: Path, name: str) -> list[str]:
 def export(run_directory: Path, destination: Path, size: str | None) -> None:
     """Copy a run's selected student to DEST, which must not exist.
 
-    The folder loads by `from_pretrained`, model and tokenizer, and holds a model card.
+    The folder loads by `from_pretrained`, model and tokenizer, and holds a model card that says how
+    to ask it without kdsearch. Its files are readable as new files of yours are.
     """
     from kdsearch.evaluation import copy_student, find_model
 

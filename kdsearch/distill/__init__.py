@@ -9,6 +9,6 @@ Where things live, from a worker's door inwards:
 * losses: `losses/`, `divergences`, `several`, `views`, `choices`;
 * what teachers tell: `signals`, `attention`, `top_logits`, `mixture`, `group`, `capture`, `store`,
   `supply`, `sources`;
-* models: `students`, `prune`, `importance`, `export`, `card`;
+* models: `loading`, `students`, `prune`, `importance`, `export`, `card`, `usage`;
 * questions and answers: `data`, `tokenizing`, `passes`, `scoring`, `generation`, `evaluate`.
 """

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kdsearch.distill.usage import usage_text
 from kdsearch.spec.objective import options_of
 from kdsearch.spec.training import BUDGETS
 from kdsearch.storage import read_sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from kdsearch.distill.usage import Usage
     from kdsearch.spec.models import SearchSpec
 
 SETTINGS = "settings.json"
@@ -37,6 +39,8 @@ class Card(NamedTuple):
     """What its trial trained with: `losses` and `training`."""
     licence: str | None
     """The teacher's."""
+    usages: Sequence[Usage]
+    """How it is asked without kdsearch."""
 
 
 def settings_of(trial: Path) -> Mapping[str, Any]:
@@ -93,9 +97,11 @@ Trial `{size["best_trial"]}`{"" if card.settings else "."}{_table(card.settings)
 
 ## Use
 
-Model and tokenizer load by `from_pretrained`. It was asked by the prompts of its domain, and \
-knows no others: `kdsearch predict` and `kdsearch evaluate` ask it the same way, as \
-`kdsearch.json` records.
+Model and tokenizer load by `from_pretrained`; kdsearch is not needed. It was asked by the prompts \
+of its domain, of at most {card.spec.prompt.max_tokens} tokens, and knows no others. \
+`kdsearch predict` and `kdsearch evaluate` ask it the same way, as `kdsearch.json` records.
+
+{usage_text(card.usages)}
 
 ## Licence
 

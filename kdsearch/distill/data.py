@@ -149,7 +149,7 @@ def encode(
             two options of an example are the same tokens, or if options are to be scored and a
             prompt has none.
     """
-    how = _resolved(evaluation or Evaluation(), domain)
+    how = resolved(evaluation or Evaluation(), domain)
     encoder = Encoder(domain, options, tokenizer, prompt_format, causal=causal)
     sources, targets, choices, names = [], [], [], []
     for example in examples:
@@ -167,7 +167,7 @@ def encode(
     return Rows(examples, sources, targets, choices, encoder.cut, names, how, bool(taught))
 
 
-def _resolved(evaluation: Evaluation, domain: Domain) -> Evaluation:
+def resolved(evaluation: Evaluation, domain: Domain) -> Evaluation:
     """Put the domain's own wish in the place of `auto`, if it has one."""
     own = getattr(domain, "scoring", "auto")
     if evaluation.scoring != "auto" or own == "auto":
@@ -248,19 +248,31 @@ class Encoder:
         """Return an example's prompt; whatever the domain raises is told as its fault."""
         return format_example(self.domain, example, self.options)
 
-    def prompt_ids(self, prompt: Prompt) -> list[int]:
-        """Return the ids of a prompt."""
-        if self.chat:
-            messages = prompt.messages or ({"role": "user", "content": prompt_text(prompt)},)
-            text = self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=True
+    def messages(self, prompt: Prompt) -> list[Mapping[str, str]]:
+        """Return a prompt as a chat."""
+        return list(prompt.messages or ({"role": "user", "content": prompt_text(prompt)},))
+
+    def text(self, prompt: Prompt) -> str:
+        """Return a prompt as the tokenizer gets it; a chat as its template writes it."""
+        if not self.chat:
+            return prompt_text(prompt)
+        return str(
+            self.tokenizer.apply_chat_template(
+                self.messages(prompt), tokenize=False, add_generation_prompt=True
             )
-            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        text = prompt_text(prompt)
-        if self.causal:
+        )
+
+    def prompt_ids(self, prompt: Prompt) -> list[int]:
+        """Return the ids of a prompt.
+
+        The end of an encoder-decoder's is added here and not by the tokenizer: some tokenizers add
+        it and others do not, an export's does, and the ids are to be the same.
+        """
+        text = self.text(prompt)
+        if self.causal and not self.chat:
             return list(self.tokenizer(text)["input_ids"])
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return [*ids, self.tokenizer.eos_token_id]
+        ids = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return ids if self.chat else [*ids, self.tokenizer.eos_token_id]
 
     def view(self, view: View, example: Example) -> Encoded | None:
         """Return a view of an example; None where it has none.

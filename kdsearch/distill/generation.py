@@ -17,6 +17,8 @@ from kdsearch.plugin import Prediction
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from transformers import PreTrainedConfig
+
     from kdsearch.distill.data import Rows
     from kdsearch.distill.phases import Progress
     from kdsearch.plugin import Domain
@@ -142,19 +144,33 @@ def _continued(
     return texts
 
 
-@contextmanager
-def _greedy(model: Any, tokenizer: Any, domain: Domain) -> Iterator[None]:
-    """Let a model generate greedily, whatever sampling or penalties its folder asks for."""
-    own = model.generation_config
+def greedy_config(
+    model: PreTrainedConfig, own: GenerationConfig, tokenizer: Any, domain: Domain
+) -> GenerationConfig:
+    """Return how a model generates greedily, whatever sampling or penalties its folder asks for.
+
+    Args:
+        model: The model's configuration.
+        own: How its folder says that it generates; its ends of sequence are kept.
+        tokenizer: The model's.
+        domain: Says how long answers are.
+    """
     ends = own.eos_token_id if isinstance(own.eos_token_id, list) else [own.eos_token_id]
-    model.generation_config = GenerationConfig(
+    return GenerationConfig(
         do_sample=False,
         num_beams=1,
         max_new_tokens=domain.max_new_tokens,
         pad_token_id=tokenizer.pad_token_id,
         eos_token_id=sorted({tokenizer.eos_token_id, *ends} - {None}),
-        decoder_start_token_id=getattr(model.config, "decoder_start_token_id", None),
+        decoder_start_token_id=getattr(model, "decoder_start_token_id", None),
     )
+
+
+@contextmanager
+def _greedy(model: Any, tokenizer: Any, domain: Domain) -> Iterator[None]:
+    """Let a model generate greedily for a while."""
+    own = model.generation_config
+    model.generation_config = greedy_config(model.config, own, tokenizer, domain)
     try:
         yield
     finally:

@@ -27,10 +27,11 @@ from kdsearch.distill.fitting import (
     Report,
     to_device,
 )
+from kdsearch.distill.loading import load_student
 from kdsearch.distill.phases import phase
 from kdsearch.distill.samples import Samples
 from kdsearch.distill.stages import counted, works_of
-from kdsearch.distill.students import count_parameters, load_student
+from kdsearch.distill.students import count_parameters
 from kdsearch.distill.teachers import answer_split, prepare_teachers
 from kdsearch.distill.workspace import Workspace
 from kdsearch.errors import ModelError, RunError, StorageError

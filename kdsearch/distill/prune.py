@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kdsearch.distill.importance import IMPORTANCE, Importance
-from kdsearch.distill.students import load_model
-from kdsearch.distill.tokenizing import load_tokenizer
+from kdsearch.distill.loading import load_model, load_tokenizer
 from kdsearch.errors import ModelError
 from kdsearch.plugin import Student
 from kdsearch.plugin.vocabulary import TOKENIZER, read_teacher_ids

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.assistants import source_folder
 from kdsearch.distill.data import encode
-from kdsearch.distill.tokenizing import light_tokenizer, load_tokenizer
+from kdsearch.distill.loading import load_tokenizer
+from kdsearch.distill.tokenizing import light_tokenizer
 from kdsearch.model_folders import model_folder
 
 if TYPE_CHECKING:

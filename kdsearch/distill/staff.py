@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdsearch.distill.evaluate import judge, read_predictions
-from kdsearch.distill.students import load_student
+from kdsearch.distill.loading import load_student
 from kdsearch.errors import DataError
 from kdsearch.predictions import Predictions
 from kdsearch.spec.teaching import weighs_answers

@@ -9,8 +9,9 @@ from kdsearch.assistants import source_folder
 from kdsearch.distill.black_box import prepare_black_box
 from kdsearch.distill.evaluate import Answers, answer, predict, write_predictions
 from kdsearch.distill.fitting import build_objective, check_steps, fit, tokens_trained
+from kdsearch.distill.loading import load_student
 from kdsearch.distill.phases import phase, unheard
-from kdsearch.distill.students import count_parameters, load_student, random_model
+from kdsearch.distill.students import count_parameters, random_model
 from kdsearch.distill.supply import provide
 from kdsearch.errors import ModelError
 from kdsearch.plugin import Student

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-from kdsearch.errors import ModelError
+from kdsearch.distill.loading import load_tokenizer
 from kdsearch.tokens import SPECIAL, byte_tokens
 
 if TYPE_CHECKING:
@@ -107,23 +107,6 @@ def _plain(token: Any) -> bool:
     """Whether transformers would add a special token just so."""
     other = token.normalized or token.lstrip or token.rstrip or token.single_word
     return bool(token.special and not other)
-
-
-def load_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of a folder; code in the folder is never run.
-
-    Raises:
-        ModelError: If the folder holds no tokenizer, or one without an end or padding token.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"no tokenizer could be loaded: {error}", where=str(folder)) from error
-    if tokenizer.eos_token_id is None or tokenizer.pad_token_id is None:
-        raise ModelError("its tokenizer lacks an end or a padding token", where=str(folder))
-    return tokenizer
 
 
 def load_without_torch(folder: Path) -> PreTrainedTokenizerBase:

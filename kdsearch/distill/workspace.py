@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from kdsearch.distill.consistency_checks import as_recorded
 from kdsearch.distill.data import Encoder, Rows, encode
+from kdsearch.distill.loading import load_tokenizer
 from kdsearch.distill.staff import OneTeacher, Staff
 from kdsearch.distill.students import domain_tokenizer
-from kdsearch.distill.tokenizing import load_tokenizer
 from kdsearch.distill.views import Taught, view_columns
 from kdsearch.errors import PluginError
 from kdsearch.facts import ModelFacts, facts_of_config

@@ -1,4 +1,7 @@
-"""Reads the rows of a dataset on the hub, downloaded once and kept by the datasets library."""
+"""Reads the rows of a dataset on the hub, downloaded once and kept by the datasets library.
+
+It is the only place that loads datasets; a script in one is never run.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def hub_rows(
     offline = hub_is_off()
     try:
         with _offline(offline):
-            loaded = library.load_dataset(*asked, **request)
+            loaded = library.load_dataset(*asked, **{**request, "trust_remote_code": False})
     except Exception as error:  # refused, moved, not cached: the library raises a dozen classes
         message = f"cannot be loaded from the hub: {tidy(str(error))}"
         if offline:

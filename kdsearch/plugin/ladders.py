@@ -133,7 +133,7 @@ class PretrainedLadder:
     def build(self, size: Size, config: Any, teacher: ModelFacts, seed: int) -> Student:
         """Load the model with its own tokenizer."""
         folder = model_folder(config.models[size.name])
-        student: Student = resolve("kdsearch.distill.students:load_student")(folder)
+        student: Student = resolve("kdsearch.distill.loading:load_student")(folder)
         return student
 
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kdsearch.distill.loading import load_tokenizer
 from kdsearch.distill.reading import check_prompts
-from kdsearch.distill.tokenizing import load_tokenizer, load_without_torch
+from kdsearch.distill.tokenizing import load_without_torch
 from kdsearch.errors import DataError
 from kdsearch.inputs.consistency import check_consistent, input_hashes
 from kdsearch.plan import Plan, make_plan

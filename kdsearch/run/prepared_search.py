@@ -19,6 +19,7 @@ from kdsearch.inputs.added_items import added_path, read_added, split_name, writ
 from kdsearch.inputs.consistency import changes, input_hashes
 from kdsearch.plan import Plan, make_plan
 from kdsearch.plan.records import measures_of, source_fingerprints
+from kdsearch.questions import Questions
 from kdsearch.run.checks import Inputs, check_judging, check_search
 from kdsearch.search.agreement import plan_changes
 from kdsearch.search.director import Director, Sink
@@ -408,19 +409,21 @@ class PreparedSearch:
         from kdsearch.distill.export import export_student
 
         teacher = self.folder / (self.plan.teacher.path or "teacher/model")
+        parts = self.parts
+        asked = Questions(parts.domain, parts.options, "train", self.assigned.train, ())
         for size in summary["sizes"]:
             if size["confirm"] is not None:
                 trial = self.folder / "trials" / size["best_trial"] / "student"
                 kept = self.folder / "students" / size["size"]
-                for path, fault in damaged_files(
-                    self.folder, files.student(size["best_trial"])
-                ).items():
+                damaged = damaged_files(self.folder, files.student(size["best_trial"]))
+                for path, fault in damaged.items():
                     raise StorageError(
                         f"damaged during the run: {fault}",
                         where=str(self.folder / path),
                         fix="resume the run: it is trained again",
                     )
-                export_student(self.files, trial, kept, size, summary, self.spec, teacher)
+                told = size, summary, self.spec, teacher, asked
+                export_student(self.files, trial, kept, *told)
 
 
 def _openings_of(run: Path) -> list[ConfirmOpened]:

@@ -169,12 +169,13 @@ def fake_hub(
     """
     asked: list[tuple[tuple[str, ...], dict[str, Any]]] = []
 
-    def load_dataset(*names: str, **request: Any) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    def given(*names: str, **request: Any) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        assert request.pop("trust_remote_code") is False, "a dataset's own code may run"
         asked.append((names, request))
         if isinstance(splits, Exception):
             raise splits
         return splits
 
-    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    monkeypatch.setattr("datasets.load_dataset", given)
     monkeypatch.setattr("kdsearch.plugin.hub.hub_is_off", lambda: False)
     return asked

@@ -107,7 +107,7 @@ class LadderContract:
         """The same seed gives the same model, and its folder loads by `from_pretrained`."""
         import torch
 
-        from kdsearch.distill.students import load_student
+        from kdsearch.distill.loading import load_student
 
         for family in self.families:
             ready = self.prepared(family, tmp_path)

@@ -41,8 +41,9 @@ def run_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def kd() -> Callable[..., Ended]:
-    def call(*arguments: object) -> Ended:
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    def call(*arguments: object, stdin: str | None = None) -> Ended:
+        words = [str(argument) for argument in arguments]
+        result = CliRunner().invoke(main, words, input=stdin)
         return Ended(result.exit_code, result.stdout, result.stderr)
 
     return call

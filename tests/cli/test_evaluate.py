@@ -78,6 +78,15 @@ def test_a_student_is_asked_what_its_search_asked(
     assert (again.exit_code, "exists already" in again.stderr) == (2, True)
 
 
+def test_a_student_of_a_run_is_named_by_its_size(kd: Kd, run: Path, toy_plugin: Path) -> None:
+    shutil.copytree(run / "students" / "tiny", run / "students" / "other")
+    asked = ("evaluate", run, "--plugin", toy_plugin, "--items", 2, "--json")
+    assert kd(*asked, "--size", "other").json["results"][0]["folder"].endswith("students/other")
+    assert kd(*asked).json["results"][0]["folder"].endswith("students/tiny")
+    ended = kd(*asked, "--size", "otter")
+    assert (ended.exit_code, "did you mean 'other'?" in ended.stderr) == (2, True)
+
+
 def test_questions_are_answered_in_their_order(
     kd: Kd, run: Path, toy_plugin: Path, tmp_path: Path
 ) -> None:
@@ -89,6 +98,11 @@ def test_questions_are_answered_in_their_order(
     ended = kd("predict", run, file, "--plugin", toy_plugin)
     assert ended.exit_code == 2
     assert ended.stderr == f"error: {file}:1: question: Field required\n"
+    file.write_text("id,question\na,1 + 1 =\n")
+    ended = kd("predict", run, file, "--plugin", toy_plugin)
+    assert ended.exit_code == 2
+    assert f"{file}:1: JSON lines expected, and this is no JSON object" in ended.stderr
+    assert "CSV is not read" in ended.stderr
 
 
 CLASSES = """
@@ -274,8 +288,13 @@ def test_a_manifest_of_another_program_is_no_run(
 
 def test_a_student_is_copied_and_nothing_overwritten(kd: Kd, run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copies" / "student"
+    (run / "students" / "tiny" / "model.safetensors").chmod(0o600)
+    (run / "students" / "tiny").resolve().chmod(0o700)
     assert kd("export", run, copy).exit_code == 0
-    assert (copy / "model.safetensors").is_file()
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    for made, usual in ((copy, "folder"), (copy / "model.safetensors", "file")):
+        assert made.stat().st_mode == (tmp_path / usual).stat().st_mode
     ended = kd("export", run, copy)
     assert ended.exit_code == 2
     assert ended.stderr == f"error: {copy}: it exists already (name another folder)\n"

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from kdsearch.distill.importance import Importance, calibration_rows, measure
+from kdsearch.distill.loading import load_tokenizer
 from kdsearch.distill.passes import collate, forward
 from kdsearch.distill.students import byte_tokenizer, count_parameters
-from kdsearch.distill.tokenizing import load_tokenizer
 from kdsearch.errors import SpecError
 from kdsearch.facts import facts_of_folder
 from kdsearch.plugin import Preparation

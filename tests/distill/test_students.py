@@ -9,13 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kdsearch.distill.students import (
-    byte_tokenizer,
-    count_parameters,
-    load_model,
-    random_model,
-)
-from kdsearch.distill.tokenizing import load_tokenizer
+from kdsearch.distill.loading import load_model, load_tokenizer
+from kdsearch.distill.students import byte_tokenizer, count_parameters, random_model
 from kdsearch.errors import ModelError
 from kdsearch.facts import facts_of_config, facts_of_folder
 

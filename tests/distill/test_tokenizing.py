@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kdsearch.distill.loading import load_tokenizer
 from kdsearch.distill.students import byte_tokenizer
-from kdsearch.distill.tokenizing import FileTokenizer, light_tokenizer, load_tokenizer
+from kdsearch.distill.tokenizing import FileTokenizer, light_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path

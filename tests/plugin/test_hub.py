@@ -23,6 +23,19 @@ def test_hub_rows_come_by_split(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [(("a/b", "main"), {"revision": "x"})]
 
 
+def test_no_request_lets_a_datasets_own_code_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def load_dataset(*names: str, **request: Any) -> dict[str, Any]:
+        asked.append(request)
+        return {}
+
+    monkeypatch.setattr("datasets.load_dataset", load_dataset)
+    monkeypatch.setattr("kdsearch.plugin.hub.hub_is_off", lambda: False)
+    list(hub_rows("a/b", SPLITS, trust_remote_code=True))
+    assert asked == [{"trust_remote_code": False}]
+
+
 def test_all_splits_come_with_train_last(monkeypatch: pytest.MonkeyPatch) -> None:
     fake_hub(monkeypatch, {name: [{"text": "Up"}] for name in ("train", "validation", "test")})
     assert [row.split for row in hub_rows("a/b", None)] == ["validation", "test", "train"]
@@ -38,7 +51,7 @@ def test_what_the_hub_refuses_is_told_with_a_way_out(monkeypatch: pytest.MonkeyP
 def test_off_the_network_only_the_cache_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[bool] = []
 
-    def load_dataset(*names: str) -> dict[str, Any]:
+    def load_dataset(*names: str, **request: Any) -> dict[str, Any]:
         seen.append(huggingface_hub.constants.HF_HUB_OFFLINE and config.HF_HUB_OFFLINE)
         raise ConnectionError
 

@@ -87,7 +87,7 @@ def test_any_other_text_can_still_be_read(kind: str, tmp_path: Path) -> None:
 
 
 def test_the_folder_loads_as_the_tokenizer_of_a_model(tmp_path: Path) -> None:
-    from kdsearch.distill.tokenizing import load_tokenizer
+    from kdsearch.distill.loading import load_tokenizer
 
     folder = saved("BPE", tmp_path / "teacher")
     (folder / "chat_template.jinja").write_text("{{ messages }}", encoding="utf8")
