@@ -8,6 +8,7 @@ import re
 import signal
 import socket
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
@@ -54,7 +55,20 @@ def ray_module(*, local: bool = False) -> Any:
         os.environ.setdefault(name, value)
     import ray
 
+    _keep_quiet()
     return ray
+
+
+def _keep_quiet() -> None:
+    """Let Ray skip its own messages also where a plugin imported it before us.
+
+    It prints them whatever its log level is: at a memory kill the commands of other processes.
+    """
+    skipped = re.compile(os.environ["RAY_DEDUP_LOGS_SKIP_REGEX"])
+    module = import_module("ray._private.ray_logging")
+    for name in ("stdout_deduplicator", "stderr_deduplicator"):
+        if (printer := getattr(module, name, None)) is not None:
+            printer.skip_re = skipped
 
 
 @contextmanager

@@ -86,3 +86,27 @@ def test_an_answer_to_sigterm_outlives_rays_own(monkeypatch: pytest.MonkeyPatch)
             signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+MEMORY_KILL = """
+import ray
+from ray._private.worker import print_to_stdstream
+from kdsearch.cluster.session import ray_module
+told = {"lines": ["Task failed.\\nTop 10 memory users:\\n1 2GB a --token b"], "pid": "raylet"}
+for place in (False, True):
+    print_to_stdstream({**told, "is_err": place}, ignore_prefix=False)
+ray_module(local=True)
+print("ours from here")
+for place in (False, True):
+    print_to_stdstream({**told, "is_err": place}, ignore_prefix=False)
+"""
+
+
+def test_ray_prints_no_commands_of_other_processes_also_if_imported_before_us() -> None:
+    command = [sys.executable, "-c", MEMORY_KILL]
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    ended = subprocess.run(command, capture_output=True, text=True, check=True, env=bare)
+    before, ours, after = ended.stdout.partition("ours from here\n")
+    assert "--token" in before  # else Ray has learned to be quiet
+    assert (ours != "", after) == (True, "")
+    assert ended.stderr.count("--token") == 1
