@@ -35,6 +35,8 @@ class Application(click.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         if not standalone_mode:
             return super().main(arguments, prog_name, complete_var, False, **extra)
+        # Reading its plugins, pydantic fails on any installed distribution that is damaged.
+        os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
         if logging.lastResort is not None:
             logging.lastResort.setFormatter(_Calm())
         try:
@@ -44,7 +46,7 @@ class Application(click.Group):
             # The reader has gone; Python would complain again when it flushes at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             code = ExitCode.NO_MATCH
-        except Exception as error:  # the last place where an error can be told
+        except BaseException as error:  # the last place where an error can be told
             code = _tell(error, whole="--traceback" in arguments)
         sys.exit(int(code or 0))
 
@@ -56,12 +58,12 @@ class _Calm(logging.Formatter):
         return f"{record.levelname.lower()}: {record.getMessage()}"
 
 
-def _tell(error: Exception, *, whole: bool) -> ExitCode:
+def _tell(error: BaseException, *, whole: bool) -> ExitCode:
     """Say what went wrong on stderr, and return the exit code for it."""
     if isinstance(error, KdsearchError):
         _say(str(error))
         return error.exit_code
-    if isinstance(error, click.Abort):
+    if isinstance(error, click.Abort | KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return ExitCode.INTERRUPTED
     if isinstance(error, click.exceptions.NoArgsIsHelpError):

@@ -151,6 +151,18 @@ def _options_of(kind: str, item: Any) -> type[BaseModel]:
 
 
 def _shown(kind: str, offer: Offer[Any]) -> dict[str, Any]:
+    """Return what there is to know about an offer.
+
+    Raises:
+        PluginError: If its options do not describe themselves.
+    """
+    from kdsearch.plugin.faults import PluginCall
+
+    with PluginCall(f"{kind} '{offer.item.name}' of {offer.source}", "its options"):
+        return _described(kind, offer)
+
+
+def _described(kind: str, offer: Offer[Any]) -> dict[str, Any]:
     item, source = offer.item, offer.source
     facts: dict[str, Any] = {}
     if kind == "domain":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from kdsearch.errors import DataError, PluginError
 from kdsearch.plugin.api import Example
+from kdsearch.plugin.faults import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,7 +23,7 @@ def checked(examples: Iterable[Example], domain: str) -> list[Example]:
     found = []
     for example in examples:
         if not isinstance(example, Example) or not isinstance(example.id, str):
-            fault = f"load yielded {example!r:.80}; an Example whose id is text was expected"
+            fault = f"load yielded {shown(example)}; an Example whose id is text was expected"
             raise PluginError(fault, where=f"domain '{domain}'")
         where = f"domain '{domain}', example '{example.id}'"
         if example.id in seen:
