@@ -158,9 +158,7 @@ BROKEN = (
     Broken("entry_malformed", entry=NAMED % (b"entry_malformed", b"1 2 3 !")),
     Broken("entry_nowhere", entry=NAMED % (b"entry_nowhere", b"entry_nowhere:no.such")),
     Broken("entry_of_a_number", entry=NAMED % (b"entry_of_a_number", b"entry_of_a_number:API")),
-    Broken(
-        "entry_bad_object", "bad = Bad()", entry=NAMED % (b"entry_bad", b"entry_bad_object:bad")
-    ),
+    Broken("entry_object", "bad = Bad()", entry=NAMED % (b"entry_object", b"entry_object:bad")),
     Broken("no_metadata", "import no_such_module_at_all", metadata=""),
     Broken(
         "options_raise",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kdsearch.cli.options import make_host
+from kdsearch.cli.output import say
 from kdsearch.errors import SpecError
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ def new(kind: str, name: str, into: Path) -> None:
         except OSError as error:
             message = f"cannot be written: {error.strerror}"
             raise SpecError(message, where=str(file)) from error
-    click.echo(f"wrote {folder}")
-    click.echo(f"next: pip install -e {folder} && pytest {folder}")
+    say(f"wrote {folder}")
+    say(f"next: pip install -e {folder} && pytest {folder}")
 
 
 def _written(kind: str, name: str) -> Iterator[tuple[str, str]]:

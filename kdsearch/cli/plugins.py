@@ -8,7 +8,7 @@ import click
 
 from kdsearch.cli.new import new
 from kdsearch.cli.options import json_option, make_host, plugin_options
-from kdsearch.cli.output import print_json, print_table
+from kdsearch.cli.output import print_json, print_table, say
 from kdsearch.errors import ExitCode, SpecError, did_you_mean
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def check(as_json: bool, plugin_files: tuple[Path, ...], strict: bool) -> int:
         print_json({"problems": problems, "slow": slow})
     else:
         for problem in host.problems:
-            click.echo(f"problem: {problem}")
+            say(f"problem: {problem}")
         for problem in host.slow:
-            click.echo(f"slow: {problem}")
+            say(f"slow: {problem}")
         sound = not host.problems
-        click.echo("all plugins are sound" if sound else f"problems: {len(host.problems)}")
+        say("all plugins are sound" if sound else f"problems: {len(host.problems)}")
     return ExitCode.PLUGIN if host.problems else ExitCode.MATCH
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from kdsearch.cli.options import run_argument
+from kdsearch.cli.output import say
 from kdsearch.errors import RunError
 
 
@@ -43,4 +44,4 @@ def report(run_directory: Path, output: Path | None) -> None:
         page.write_text(text, encoding="utf8")
     except OSError as error:
         raise RunError(f"cannot write the page: {error.strerror}", where=str(page)) from error
-    click.echo(str(page))
+    say(str(page))

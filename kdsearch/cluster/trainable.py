@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from kdsearch.cluster.session import ray_module
 from kdsearch.errors import InconsistentDataError, RunError, told
+from kdsearch.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,9 +57,10 @@ def _outcome(
     except Exception as error:  # whatever a job raises fails this job alone; it is shown
         folder = Path(job["payload"]["run"]) / "failures"
         folder.mkdir(exist_ok=True)
-        (folder / f"{job['id']}.txt").write_text(traceback.format_exc(), encoding="utf8")
+        (folder / f"{job['id']}.txt").write_text(masked(traceback.format_exc()), encoding="utf8")
         if isinstance(error, InconsistentDataError):
-            return "fault", {"message": error.message, "where": error.where, "fix": error.fix}
+            parts = {"message": error.message, "where": error.where, "fix": error.fix}
+            return "fault", {key: part and masked(part) for key, part in parts.items()}
         return "error", told(error)
 
 

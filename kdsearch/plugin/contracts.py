@@ -80,7 +80,7 @@ def _are_texts(value: Any) -> bool:
 
 
 def _are_signals(value: Any) -> bool:
-    return isinstance(value, Collection) and {Signal(each) for each in value} != None
+    return isinstance(value, Collection) and all(map(Signal, value))
 
 
 OPTIONAL = (

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdsearch.errors import KdsearchError, PluginError
+from kdsearch.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,6 +108,7 @@ def raised(error: BaseException) -> str:
     text = " ".join(traceback.format_exception_only(error)[-1].split())
     if isinstance(error, SystemExit):
         text = f"SystemExit: sys.exit({shown(error.code)}) was called"
+    text = masked(text)  # before it is cut, which would leave half of a secret
     text = text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
     place = _place(error)
     return f"{text}, at {place}" if place else text
@@ -114,10 +116,9 @@ def raised(error: BaseException) -> str:
 
 def shown(value: object, longest: int = 80) -> str:
     """Return a value of a plugin as it is written, cut; its `__repr__` may raise."""
-    text = f"<{type(value).__name__} whose __repr__ raises>"
     with Isolated(lambda fault: None):
-        text = f"{value!r:.{longest}}"
-    return text
+        return masked(repr(value))[:longest]
+    return f"<{type(value).__name__} whose __repr__ raises>"
 
 
 def _place(error: BaseException) -> str | None:

@@ -122,7 +122,7 @@ class Host:
         seen: dict[str, Source] = {}
         for source, point, fault in installed():
             if point is None:
-                self._problem(source, fault, "uninstall it, or install it anew")
+                self._problem(source, fault, "uninstall it: torch cannot be imported beside it")
                 continue
             if source.plugin in seen:
                 if seen[source.plugin] != source:
