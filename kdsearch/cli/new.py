@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -67,7 +68,8 @@ def new(kind: str, name: str, into: Path) -> None:
             message = f"cannot be written: {error.strerror}"
             raise SpecError(message, where=str(file)) from error
     say(f"wrote {folder}")
-    say(f"next: pip install -e {folder} && pytest {folder}")
+    project, tests = shlex.quote(f"{folder}[test]"), shlex.quote(str(folder))
+    say(f"next: pip install -e {project} && pytest {tests}")
 
 
 def _written(kind: str, name: str) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from kdsearch.errors import DataError, PluginError
 from kdsearch.plugin.api import Example
 from kdsearch.plugin.faults import shown
+from kdsearch.plugin.json_values import check_encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,11 +30,22 @@ def checked(examples: Iterable[Example], domain: str) -> list[Example]:
         if example.id in seen:
             raise DataError("another example has the same id", where=where)
         seen.add(example.id)
+        _check_texts(example, where)
         _check_answer(example, where)
         found.append(example)
     if not found:
         raise DataError("it has no examples", where=f"domain '{domain}'")
     return found
+
+
+def _check_texts(example: Example, where: str) -> None:
+    """Refuse what no file or tokenizer can hold."""
+    texts = [example.id, example.question, *example.choices, *example.aliases]
+    texts += [example.rationale, example.group, example.unit, example.split, example.answer]
+    try:
+        check_encodable("".join(text for text in texts if isinstance(text, str)))
+    except ValueError as error:
+        raise DataError(str(error), where=where) from error
 
 
 def _check_answer(example: Example, where: str) -> None:

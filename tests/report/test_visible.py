@@ -65,7 +65,13 @@ def test_a_terminal_gets_no_control_but_those_of_styles(drawn: RenderableType) -
 @pytest.mark.parametrize("display", ["plain", "rich", "jsonl"])
 def test_displays_show_errors_as_they_are_written(display: str) -> None:
     stream = StringIO()
-    event = TrialFailed(trial="t", size="s", index=None, seed=0, error=HOSTILE.replace("\u2028", "").replace("\r", ""))
+    event = TrialFailed(
+        trial="t",
+        size="s",
+        index=None,
+        seed=0,
+        error=HOSTILE.replace("\u2028", "").replace("\r", ""),
+    )
     with printer_for(display, stream) as printer:
         printer(Record(1, 1.0, event))
     assert "owned" in stream.getvalue()
