@@ -27,6 +27,7 @@ from click.testing import CliRunner
 from benchmarks.broken_plugins import BROKEN
 from benchmarks.sound_tables import SOUND
 from kdsearch.cli import main as kdsearch
+from kdsearch.errors import ExitCode
 from kdsearch.report.visible import OBEYED
 
 if TYPE_CHECKING:
@@ -70,7 +71,13 @@ def ended(name: str, arguments: Sequence[object], named: Sequence[str]) -> Ended
         arguments: Of `kdsearch`.
         named: Words of which an error says one.
     """
-    result = CliRunner().invoke(kdsearch, [str(each) for each in arguments])
+    try:
+        # In colour, for otherwise click itself takes escapes out where there is no terminal.
+        result = CliRunner().invoke(kdsearch, [str(each) for each in arguments], color=True)
+    except BaseException as error:  # what not even the command's last handler stopped
+        if type(error) is KeyboardInterrupt:
+            raise
+        return Ended(name, ExitCode.INTERNAL, f"it raised {type(error).__name__}")
     text = result.stdout + result.stderr
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     obeyed = {each for each in text if unicodedata.category(each) in OBEYED} - set("\n\t")
