@@ -40,8 +40,8 @@ def checked(examples: Iterable[Example], domain: str) -> list[Example]:
 
 def _check_texts(example: Example, where: str) -> None:
     """Refuse what no file or tokenizer can hold."""
-    texts = [example.id, example.question, *example.choices, *example.aliases]
-    texts += [example.rationale, example.group, example.unit, example.split, example.answer]
+    optional = (example.rationale, example.group, example.unit, example.split, example.answer)
+    texts = (example.id, example.question, *example.choices, *example.aliases, *optional)
     try:
         check_encodable("".join(text for text in texts if isinstance(text, str)))
     except ValueError as error:
