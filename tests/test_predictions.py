@@ -91,7 +91,7 @@ def test_which_option_is_named(given: Any, choices: tuple[str, ...], index: int 
         (
             '{"id": "x", "choice": 0, "scores": [NaN]}',
             2,
-            "NaN is no number of JSON: write null",
+            "not valid JSON: NaN is no number of JSON",
         ),
         ({"id": "first", "text": "again"}, 2, "'first' is answered twice, first at line 1"),
     ],

@@ -333,9 +333,8 @@ class _Resolver:
                 trail = (key, form, at[key], *trail[1:])
             return self.origin.rename((*prefix, *trail))
 
-        owner = f"{model.__module__}.{model.__qualname__}"
         failed: ValidationError | None = None
-        with self._at(prefix), PluginCall(owner, "its validation"):
+        with self._at(prefix), PluginCall(f"{model.__module__}.{model.__qualname__}", "validation"):
             try:
                 return strictly(model, values)
             except ValidationError as error:
@@ -379,14 +378,13 @@ class _Resolver:
         """Check a term with its options against teachers and domain; return what it needs."""
         needed = needs_of(loss, config)
         self._check_needs(key, needed)
-        at, faults = self.origin.rename((*STAGE, "losses", key)), list[str]()
+        with PluginCall(f"loss '{key}'", "views"):
+            faults = [*unfit_views(key, config, domain)]
         if scores_options(loss, config):
             said = self.spec.evaluation.scoring
             faults += filter(None, [unscored(self.spec.stage, key, needed, domain, said)])
-        with PluginCall(f"loss '{key}'", "views"):
-            faults += unfit_views(key, config, domain)
         for fault in faults:
-            self._add(at, fault, at_key=True)
+            self._add(self.origin.rename((*STAGE, "losses", key)), fault, at_key=True)
         return needed
 
     def _configurations(self) -> list[Configuration]:
