@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     Kd = Callable[..., Any]
 
 QUITTING = """
+import os
 import sys
 from toy_domain import *
 
@@ -27,7 +28,7 @@ class Quits:
         from torch import nn
 
         class Term(nn.Module):
-            def forward(self, inputs): sys.exit(3)
+            def forward(self, inputs): sys.exit(os.environ["QUIT_TOKEN"] + "\\x1b[2J")
 
         return Term()
 
@@ -53,8 +54,14 @@ def quitting(tmp_path: Path, toy_plugin: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_loss_that_exits_fails_its_trials(
-    kd: Kd, tmp_path: Path, toy_spec: Path, quitting: Path, run_here: None
+    kd: Kd,
+    tmp_path: Path,
+    toy_spec: Path,
+    quitting: Path,
+    run_here: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("QUIT_TOKEN", "hf_0123456789")
     sizes = "ladder.sizes={s: {d_model: 8, d_ff: 8, layers: 1, heads: 1}}"
     settings = ["losses={answer_ce: {}, quits: {}}", sizes, "train.max_steps=1"]
     settings += ["teachers.0.fine_tune.max_steps=1", "search.audit=false"]
@@ -64,8 +71,14 @@ def test_a_loss_that_exits_fails_its_trials(
     journal = (run / "journal.jsonl").read_text()
     told = [json.loads(line).get("error") or "" for line in journal.splitlines()]
     assert ended.exit_code == 4, ended.stderr
-    assert any("loss 'quits': forward raised SystemExit: sys.exit(3)" in line for line in told)
+    named = "loss 'quits': forward raised SystemExit: sys.exit('***"
+    assert any(named in line for line in told)
+    assert named in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert kd("report", run).exit_code == 0
+    shown = [*(file.read_text() for file in run.glob("*.html")), journal, ended.stderr]
+    assert len(shown) == 3
+    assert not any("hf_0123456789" in text or "\x1b" in text for text in shown)
 
 
 def test_a_score_that_exits_ends_the_plan(kd: Kd, toy_spec: Path, quitting: Path) -> None:
