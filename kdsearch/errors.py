@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from kdsearch.masking import masked
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -69,10 +71,13 @@ def _rebuild(
 
 
 def told(error: BaseException) -> str:
-    """Return an error as one line: a user's fault in its own words, others after their kind."""
+    """Return an error as one line: a user's fault in its own words, others after their kind.
+
+    Secrets of the environment are masked.
+    """
     if isinstance(error, KdsearchError):
-        return str(error)
-    return traceback.format_exception_only(error)[-1].strip()
+        return masked(str(error))
+    return masked(traceback.format_exception_only(error)[-1].strip())
 
 
 class SpecError(KdsearchError):

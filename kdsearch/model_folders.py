@@ -50,11 +50,21 @@ def model_folder(name: str, *, download: bool = False) -> Path:
         return Path(hub.snapshot_download(repository, **asked))
     except Exception as error:  # refused, moved, no network: the client raises a dozen classes
         raise ModelError(
-            "no such folder, and it cannot be loaded from the hub: "
-            + " ".join(str(error).split())[:200],
+            f"no such folder, and it cannot be loaded from the hub: {_cause(error)}",
             where=name,
             fix="check the name, or give the folder of a downloaded copy",
         ) from error
+
+
+def _cause(error: BaseException) -> str:
+    """Return the first line of an error whole, and of the others what fits."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    told = lines[0] if lines else type(error).__name__
+    for line in lines[1:]:
+        if len(told) + len(line) >= LONGEST_CAUSE:
+            break
+        told = f"{told} {line}"
+    return told
 
 
 def located(name: str) -> str:
@@ -82,3 +92,7 @@ def fingerprint(folder: Path) -> str:
 
 def _arguments(repository: str, revision: str) -> str:
     return repository + (f" --revision {revision}" if revision else "")
+
+
+LONGEST_CAUSE = 400
+"""Characters of the hub client's own words, unless its first line is longer."""

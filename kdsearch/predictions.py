@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kdsearch.errors import DataError
 from kdsearch.plugin.api import Prediction, Signal
+from kdsearch.plugin.json_values import parse_json
 from kdsearch.spec.faults import faults_of
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ class Predictions:
     def _read(self, number: int, text: str) -> Line:
         where = self._where(number)
         try:
-            data = json.loads(text)
+            data = parse_json(text)
         except ValueError as error:
             raise DataError(f"not valid JSON: {error}", where=where) from error
         if not isinstance(data, dict):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kdsearch.errors import DataError, KdsearchError, PluginError, SpecError
+from kdsearch.errors import DataError, PluginError, SpecError
 from kdsearch.facts import facts_of_config
-from kdsearch.plugin.api import Shapes
-from kdsearch.plugin.faults import raised
+from kdsearch.plugin.api import Shapes, Size
+from kdsearch.plugin.faults import PluginCall, shown
 from kdsearch.spec.signals import at_loss, combined, configs_of
 from kdsearch.spec.teaching import WITHOUT_TOKENS
 from kdsearch.storage import file_name
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from kdsearch.facts import ModelFacts
-    from kdsearch.plugin.api import Example, Size
+    from kdsearch.plugin.api import Example
     from kdsearch.spec.models import SearchSpec, Stage
     from kdsearch.spec.parts import Parts
 
@@ -46,12 +46,10 @@ def sizes_of(
     given = {}
     if getattr(parts.ladder_config, "reads_texts", False):
         given["texts"] = texts_of(spec, parts, teacher, trains)
-    try:
-        sizes = parts.ladder.sizes(parts.ladder_config, teacher, **given)
-    except KdsearchError:
-        raise
-    except Exception as error:  # a plugin may fail in any way
-        raise PluginError(f"sizes raised {raised(error)}", where=f"ladder '{kind}'") from error
+    with PluginCall(f"ladder '{kind}'", "sizes"):
+        sizes = list(parts.ladder.sizes(parts.ladder_config, teacher, **given))
+    if not all(isinstance(size, Size) for size in sizes):
+        raise PluginError(f"gave sizes that are none: {shown(sizes)}", where=f"ladder '{kind}'")
     if not sizes or len({str(size.name).lower() for size in sizes}) < len(sizes):
         fault = "gave two sizes one name, but for its case" if sizes else "gave no sizes"
         raise PluginError(fault, where=f"ladder '{kind}'")
@@ -124,7 +122,8 @@ def _check_measures(
                     continue
                 student = facts_of_config(size.config, head_tied=size.head_tied)
                 for group in groups:
-                    with at_loss(name, f"size {size.name}: "):
+                    call = PluginCall(f"loss '{name}'", "check")
+                    with at_loss(name, f"size {size.name}: "), call:
                         check(Shapes(student, group))
 
 

@@ -27,7 +27,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.duplicates import question_key, without_copies
-from kdsearch.errors import DataError, KdsearchError, PluginError, did_you_mean
+from kdsearch.errors import DataError, did_you_mean
 from kdsearch.inputs.near_duplicates import (
     DuplicateRule,
     NearDuplicate,
@@ -37,7 +37,7 @@ from kdsearch.inputs.near_duplicates import (
 from kdsearch.inputs.tally import Tally
 from kdsearch.inputs.units import Unit, count_items, draw_rank, rank_of, unit_name, units_in_order
 from kdsearch.inputs.validation import checked
-from kdsearch.plugin.faults import raised
+from kdsearch.plugin.faults import PluginCall
 from kdsearch.plugin.reading import Examples
 from kdsearch.plugin.union import Union, label_of, labelled
 
@@ -205,20 +205,19 @@ def load(domain: Domain, options: Any) -> Loaded:
         ]
         every = (labelled(each, part.domain) for part in members for each in part.examples)
         return Loaded(domain.name, tuple(every), None, tuple(members))
+    with PluginCall(f"domain '{domain.name}'", "load"):
+        return _loaded(domain, options)
+
+
+def _loaded(domain: Domain, options: Any) -> Loaded:
     try:
         yielded = domain.load(options)
         examples = tuple(yielded)
-        counts = yielded.counts if isinstance(yielded, Examples) else None
-        return Loaded(domain.name, examples, counts, rule=DuplicateRule.of(domain))
-    except KdsearchError:
-        raise
     except OSError as error:
         where = str(error.filename) if error.filename else f"domain '{domain.name}'"
         raise DataError(f"cannot be read: {error.strerror or error}", where=where) from error
-    except Exception as error:  # a plugin may fail in any way
-        raise PluginError(
-            f"load raised {raised(error)}", where=f"domain '{domain.name}'"
-        ) from error
+    counts = yielded.counts if isinstance(yielded, Examples) else None
+    return Loaded(domain.name, examples, counts, rule=DuplicateRule.of(domain))
 
 
 def fingerprint(examples: Iterable[Example]) -> str:

@@ -67,3 +67,26 @@ def test_what_is_no_name_of_the_hub_is_a_path(hub: dict[str, Any]) -> None:
     assert model_folder("a/b/c") == Path("a/b/c")
     assert model_folder("missing") == Path("missing")
     assert hub["asked"] == []
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (f"{'x' * 500} end\nmore", f"hub: {'x' * 500} end ("),
+        (
+            "404 Client Error\n\nRepository Not  Found for url: u.",
+            "Error Repository Not Found for url: u. (",
+        ),
+        ("", "from the hub: OSError ("),
+    ],
+)
+def test_the_first_line_of_the_hub_s_error_is_told_whole(
+    monkeypatch: pytest.MonkeyPatch, error: str, told: str
+) -> None:
+    def fail(name: str, **asked: Any) -> str:
+        raise OSError(error)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fail)
+    with pytest.raises(ModelError) as caught:
+        model_folder("no/such", download=True)
+    assert told in str(caught.value)

@@ -88,7 +88,11 @@ def test_which_option_is_named(given: Any, choices: tuple[str, ...], index: int 
         ({"id": "x", "txt": "a"}, 2, "unknown key 'txt': did you mean 'text'? allowed: choice, id"),
         ({"id": 7, "text": "a"}, 2, "id: should be a valid string, not 7"),
         ({"id": "x", "choice": 1.5}, 2, "choice: should be a valid integer or a valid string"),
-        ('{"id": "x", "choice": 0, "scores": [NaN]}', 2, "scores.0: should be a finite number"),
+        (
+            '{"id": "x", "choice": 0, "scores": [NaN]}',
+            2,
+            "not valid JSON: NaN is no number of JSON",
+        ),
         ({"id": "first", "text": "again"}, 2, "'first' is answered twice, first at line 1"),
     ],
 )

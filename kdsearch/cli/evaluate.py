@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from kdsearch.cli.options import json_option, make_host, plugin_options, settings_option
-from kdsearch.cli.output import print_json, print_table
+from kdsearch.cli.output import print_json, print_table, say
 from kdsearch.errors import RunError
 from kdsearch.storage.folder import write_output
 
@@ -103,7 +103,7 @@ def evaluate(
 
 
 def _progress(line: str) -> None:
-    click.echo(line, err=True)
+    say(line, err=True)
 
 
 def _check_free(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kdsearch.cli.options import make_host
+from kdsearch.cli.output import say
 from kdsearch.errors import SpecError
 from kdsearch.storage import Folder
 
@@ -60,8 +62,9 @@ def new(kind: str, name: str, into: Path) -> None:
         raise SpecError("it exists already, and nothing is overwritten", where=str(folder))
     for place, text in _written(kind, name):
         Folder(into).write(into.absolute() / f"kdsearch-{name}" / place, text)
-    click.echo(f"wrote {folder}")
-    click.echo(f"next: pip install -e {folder} && pytest {folder}")
+    say(f"wrote {folder}")
+    project, tests = shlex.quote(f"{folder}[test]"), shlex.quote(str(folder))
+    say(f"next: pip install -e {project} && pytest {tests}")
 
 
 def _written(kind: str, name: str) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kdsearch.cli.output import say
+from kdsearch.masking import masked
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -74,5 +77,5 @@ def make_host(plugin_files: tuple[Path, ...], *, strict: bool, quiet: bool = Fal
     if strict and host.problems:
         raise PluginError("\n".join(map(str, host.problems)))
     for problem in () if quiet else host.problems:
-        click.echo(f"warning: {problem}", err=True)
+        say(f"warning: {masked(str(problem))}", err=True)
     return host

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kdsearch.report.visible import visible, visible_json
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
@@ -16,18 +18,28 @@ PIPE_WIDTH = 100
 """Columns where stdout is no terminal."""
 
 
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line, with what a terminal would obey shown as escapes."""
+    click.echo(visible(text), err=err)
+
+
 def print_json(data: Any) -> None:
-    """Print data as JSON."""
-    click.echo(json.dumps(data, indent=1))
+    """Print data as JSON, in ASCII."""
+    click.echo(visible_json(json.dumps(data, indent=1)))
+
+
+def print_json_line(data: Any) -> None:
+    """Print data as a line of JSON that a person can read too."""
+    click.echo(visible_json(json.dumps(data, ensure_ascii=False)))
 
 
 def print_table(table: RenderableType) -> None:
     """Print a table in colour on a terminal, and plain elsewhere."""
-    from rich.console import Console
+    from kdsearch.report.drawing import VisibleConsole
 
     if sys.stdout.isatty():
-        Console(file=sys.stdout, highlight=False).print(table)
+        VisibleConsole(file=sys.stdout, highlight=False).print(table)
         return
     drawn = StringIO()
-    Console(file=drawn, width=PIPE_WIDTH, highlight=False).print(table)
+    VisibleConsole(file=drawn, width=PIPE_WIDTH, highlight=False).print(table)
     click.echo("\n".join(line.rstrip() for line in drawn.getvalue().splitlines()))

@@ -8,7 +8,7 @@ import click
 
 from kdsearch.cli.new import new
 from kdsearch.cli.options import json_option, make_host, plugin_options
-from kdsearch.cli.output import print_json, print_table
+from kdsearch.cli.output import print_json, print_table, say
 from kdsearch.errors import ExitCode, SpecError, did_you_mean
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def check(as_json: bool, plugin_files: tuple[Path, ...], strict: bool) -> int:
         print_json({"problems": problems, "slow": slow})
     else:
         for problem in host.problems:
-            click.echo(f"problem: {problem}")
+            say(f"problem: {problem}")
         for problem in host.slow:
-            click.echo(f"slow: {problem}")
+            say(f"slow: {problem}")
         sound = not host.problems
-        click.echo("all plugins are sound" if sound else f"problems: {len(host.problems)}")
+        say("all plugins are sound" if sound else f"problems: {len(host.problems)}")
     return ExitCode.PLUGIN if host.problems else ExitCode.MATCH
 
 
@@ -151,6 +151,18 @@ def _options_of(kind: str, item: Any) -> type[BaseModel]:
 
 
 def _shown(kind: str, offer: Offer[Any]) -> dict[str, Any]:
+    """Return what there is to know about an offer.
+
+    Raises:
+        PluginError: If its options do not describe themselves.
+    """
+    from kdsearch.plugin.faults import PluginCall
+
+    with PluginCall(f"{kind} '{offer.item.name}' of {offer.source}", "its options"):
+        return _described(kind, offer)
+
+
+def _described(kind: str, offer: Offer[Any]) -> dict[str, Any]:
     item, source = offer.item, offer.source
     facts: dict[str, Any] = {}
     if kind == "domain":

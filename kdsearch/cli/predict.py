@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from kdsearch.cli.evaluate import question_options, size_option
 from kdsearch.cli.options import make_host, plugin_options, run_argument, settings_option
+from kdsearch.cli.output import print_json_line, say
 from kdsearch.errors import DataError, SpecError
 
 
@@ -57,7 +57,7 @@ def predict(
         questions = Questions(domain, options, name, examples, ())
     [answered] = answers_of([found], [questions], asked.asking)
     for prediction, example in zip(answered.predictions, questions.examples, strict=True):
-        click.echo(json.dumps(line_of(prediction, example), ensure_ascii=False))
+        print_json_line(line_of(prediction, example))
 
 
 def _lines(file: Path, name: str) -> list[str]:
@@ -84,4 +84,4 @@ def export(run_directory: Path, destination: Path, size: str | None) -> None:
 
     found = find_model(run_directory, size)
     copy_student(found, destination)
-    click.echo(f"{found.folder} copied to {destination}", err=True)
+    say(f"{found.folder} copied to {destination}", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from kdsearch.cli.options import run_argument
+from kdsearch.cli.output import say
 from kdsearch.storage.folder import write_output
 
 
@@ -40,4 +41,4 @@ def report(run_directory: Path, output: Path | None) -> None:
     trials = read_curves(run_directory, run.summary, run.records)
     text = render(run.summary, run.records, items, trials)
     write_output(page, text)
-    click.echo(str(page))
+    say(str(page))

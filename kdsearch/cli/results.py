@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from kdsearch.cli.options import json_option
-from kdsearch.cli.output import print_json, print_table
+from kdsearch.cli.output import print_json, print_table, say
 from kdsearch.errors import RunError, did_you_mean
 
 if TYPE_CHECKING:
@@ -56,12 +56,12 @@ def results(
             again = f"kdsearch resume {shlex.quote(str(run.folder))}"
             click.echo(f"{run.folder} has not finished; continue with: {again}", err=True)
     for run in runs if with_trials else ():
-        click.echo("" if len(runs) == 1 else f"\n{run.folder}")
+        say("" if len(runs) == 1 else f"\n{run.folder}")
         print_table(trials_table(run.records))
     for run in runs if with_errors else ():
         from kdsearch.report.error_tables import errors_table
 
-        click.echo("" if len(runs) == 1 else f"\n{run.folder}")
+        say("" if len(runs) == 1 else f"\n{run.folder}")
         print_table(errors_table(run.summary, items[run.folder], group))
 
 

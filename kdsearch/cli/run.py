@@ -20,7 +20,7 @@ from kdsearch.cli.options import (
     set_option,
     spec_argument,
 )
-from kdsearch.cli.output import print_json, print_table
+from kdsearch.cli.output import print_json, print_table, say
 from kdsearch.errors import ExitCode, StorageError
 
 if TYPE_CHECKING:
@@ -150,9 +150,9 @@ def carried_out(
         with interruptible(), printer_for(display, past=known) as printer:
             summary = search(printer)
     except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         if folder.exists():
-            click.echo(f"continue with: kdsearch resume {shlex.quote(str(folder))}", err=True)
+            say(f"continue with: kdsearch resume {shlex.quote(str(folder))}", err=True)
         return ExitCode.INTERRUPTED
     except StorageError:
         if (folder / "manifest.json").exists():
@@ -164,10 +164,10 @@ def carried_out(
         from kdsearch.report.tables import summary_table
 
         print_table(summary_table(summary))
-        click.echo(f"kept in {folder}", err=True)
+        say(f"kept in {folder}", err=True)
         if more := summary.get("more_items"):
             command = f"kdsearch confirm {shlex.quote(str(folder))} --more {more}"
-            click.echo(f"add items that may decide: {command}", err=True)
+            say(f"add items that may decide: {command}", err=True)
         if (folder / "failures").is_dir():
-            click.echo(f"tracebacks of what failed are in {folder / 'failures'}", err=True)
+            say(f"tracebacks of what failed are in {folder / 'failures'}", err=True)
     return exit_code(summary)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kdsearch.cli.options import json_option, make_host, plugin_options, set_option, spec_argument
-from kdsearch.cli.output import print_json
+from kdsearch.cli.output import print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,9 +40,9 @@ def validate(
     if as_json:
         print_json({"valid": True, "spec": loaded.spec.model_dump(mode="json")})
         return
-    click.echo(f"{spec_file} is a valid spec\n")
+    say(f"{spec_file} is a valid spec\n")
     for label, line in _lines(loaded):
-        click.echo(f"{label:<9} {line}")  # plain: importing rich would take a tenth of the time
+        say(f"{label:<9} {line}")  # plain: importing rich would take a tenth of the time
 
 
 def _lines(loaded: Loaded) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from kdsearch.cluster.session import ray_module
 from kdsearch.cluster.stalls import take_stall, watched
 from kdsearch.errors import RunError, told
+from kdsearch.masking import masked
 from kdsearch.search.run_faults import described, run_fault
 from kdsearch.storage import Folder
 
@@ -70,8 +71,9 @@ def _outcome(
     except Exception as error:  # whatever a job raises fails this job alone; it is shown
         run = Path(job["payload"]["run"])
         if (fault := run_fault(error, run)) is not None:
-            return "fault", described(fault)
-        Folder(run).write(Path("failures", f"{job['id']}.txt"), traceback.format_exc())
+            return "fault", {key: part and masked(part) for key, part in described(fault).items()}
+        text = masked(traceback.format_exc())
+        Folder(run).write(Path("failures", f"{job['id']}.txt"), text)
         return "error", told(error)
 
 

@@ -19,6 +19,7 @@ from kdsearch.distill.supply import online, open_source
 from kdsearch.distill.training import train
 from kdsearch.facts import facts_of_config
 from kdsearch.plugin import Example, Shapes, Signal, Student
+from kdsearch.plugin.faults import PluginCall
 from kdsearch.plugin.signals import temperature_of
 from kdsearch.search.budget import held_out, steps_of, window
 from kdsearch.spec.parts import ANSWER_SIGNALS, needs_of
@@ -92,14 +93,19 @@ def _module(workspace: Workspace, key: str, loss: Loss, config: Any, shapes: Sha
     names = [stage.names[place] for place in stage.readers(key)]
     facts = tuple(staff[name].facts for name in names)
     if len(staff.names) == 1 or not needs_of(loss, config) - {Signal.TEXT}:
-        return loss.build(config, shapes._replace(teachers=facts))
+        return _built(key, loss, config, shapes._replace(teachers=facts))
     if len(names) > 1 and stage.combine is not Combine.SEPARATE:
-        module = loss.build(config, shapes._replace(teachers=facts))
+        module = _built(key, loss, config, shapes._replace(teachers=facts))
         return Together(module, temperature_of(config))
-    each = [loss.build(config, shapes._replace(teachers=(own,))) for own in facts]
+    each = [_built(key, loss, config, shapes._replace(teachers=(own,))) for own in facts]
     weights = [staff[name].spec.weight for name in names]
     shares = [weight / sum(weights) for weight in weights]
     return OneByOne(dict(zip(names, each, strict=True)), shares)
+
+
+def _built(key: str, loss: Loss, config: Any, shapes: Shapes) -> nn.Module:
+    with PluginCall(f"loss '{key}'", "build", ends_only=True):
+        return loss.build(config, shapes)
 
 
 def fit(

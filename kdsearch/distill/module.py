@@ -15,6 +15,7 @@ from kdsearch.distill.choices import option_scores
 from kdsearch.distill.passes import IGNORED, Pass, concatenated, forward, source_mask
 from kdsearch.distill.signals import ATTENTION_KINDS, LAYER_KINDS, as_read
 from kdsearch.plugin import LossInputs, Signal, ViewInputs
+from kdsearch.plugin.faults import PluginCall
 from kdsearch.spec.objective import weight_at
 
 if TYPE_CHECKING:
@@ -113,7 +114,10 @@ class DistillationModel(nn.Module):
             choice_scores=scores,
             views=others,
         )
-        terms = {name: head(inputs) for name, head in self.heads.items()}
+        terms = {}
+        for name, head in self.heads.items():
+            with PluginCall(f"loss '{name}'", "forward", ends_only=True):
+                terms[name] = head(inputs)
         factors = self.balance.factors(self.step)
         self.balance.add(terms)
         progress = self.step / self.total_steps

@@ -17,6 +17,7 @@ from kdsearch.errors import PluginError
 from kdsearch.facts import ModelFacts, facts_of_config
 from kdsearch.inputs.added_items import read_added
 from kdsearch.plugin import Preparation, PreparedLadder, Signal, SignalRequest, Size, Student
+from kdsearch.plugin.faults import PluginCall
 from kdsearch.plugin.host import Host
 from kdsearch.sizes import texts_of
 from kdsearch.spec.loading import load_spec, resolve_parts
@@ -206,7 +207,8 @@ class Workspace:
             given = Preparation(
                 teacher.model, teacher.tokenizer, rows.sources, rows.targets, texts, draft
             )
-            prepared = ladder.prepare(config, self.teacher_facts, given)
+            with PluginCall(f"ladder '{ladder.name}'", "prepare", ends_only=True):
+                prepared = ladder.prepare(config, self.teacher_facts, given)
             Folder(draft).write(PREPARED, sealed({"teacher_ids": prepared.teacher_ids}))
         return prepared.tokens
 
@@ -226,9 +228,10 @@ class Workspace:
         """Build the untrained student of one size."""
         ladder = self.parts.ladder
         asked = (size, self.parts.ladder_config, self.teacher_facts, seed)
-        if isinstance(ladder, PreparedLadder):
-            return ladder.build(*asked, prepared=self.ladder_folder)
-        return ladder.build(*asked)
+        with PluginCall(f"ladder '{ladder.name}'", "build", ends_only=True):
+            if isinstance(ladder, PreparedLadder):
+                return ladder.build(*asked, prepared=self.ladder_folder)
+            return ladder.build(*asked)
 
     @cached_property
     def assigned(self) -> Assigned:

@@ -129,7 +129,7 @@ def read_added(run: Path, split: str) -> tuple[Example, ...]:
         try:
             line = json.loads(text)
             found.append(Example(**{**line, **{name: tuple(line[name]) for name in SEVERAL}}))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             where = f"{path}:{number}"
             raise DataError(f"malformed item: {error}", where=where, fix=fix) from error
     return tuple(found)

@@ -12,8 +12,8 @@ from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from kdsearch.errors import InconsistentDataError, KdsearchError, PluginError
-from kdsearch.plugin.faults import raised
+from kdsearch.errors import InconsistentDataError
+from kdsearch.plugin.faults import PluginCall
 from kdsearch.plugin.union import Union
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def input_hashes(
         PluginError: If the domain itself fails.
     """
     found = {}
-    try:
+    with PluginCall(f"domain '{domain.name}'", "format or classes"):
         for split, examples in splits.items():
             found[f"{prefix}{split}.order"] = _hash([example.id for example in examples])
             if split != "confirm":
@@ -52,11 +52,6 @@ def input_hashes(
                 prompts = [asdict(domain.format(e, options)) for e in examples[::step]]
                 found[f"{prefix}{split}.prompts"] = _hash(prompts)
         found[f"{prefix}classes"] = _hash(_classes(domain, options))
-    except KdsearchError:
-        raise
-    except Exception as error:  # a plugin may fail in any way
-        where = f"domain '{domain.name}'"
-        raise PluginError(f"format or classes raised {raised(error)}", where=where) from error
     return found
 
 

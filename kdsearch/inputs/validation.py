@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from kdsearch.errors import DataError, PluginError
 from kdsearch.plugin.api import Example
+from kdsearch.plugin.faults import shown
+from kdsearch.plugin.json_values import check_encodable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,18 +24,29 @@ def checked(examples: Iterable[Example], domain: str) -> list[Example]:
     found = []
     for example in examples:
         if not isinstance(example, Example) or not isinstance(example.id, str):
-            fault = f"load yielded {example!r:.80}; an Example whose id is text was expected"
+            fault = f"load yielded {shown(example)}; an Example whose id is text was expected"
             raise PluginError(fault, where=f"domain '{domain}'")
         where = example.place(domain)
         if example.id in seen:
             first = f", at {seen[example.id]}" if seen[example.id] else ""
             raise DataError(f"another example has the same id{first}", where=where)
         seen[example.id] = example.origin
+        _check_texts(example, where)
         _check_answer(example, where)
         found.append(example)
     if not found:
         raise DataError("it has no examples", where=f"domain '{domain}'")
     return found
+
+
+def _check_texts(example: Example, where: str) -> None:
+    """Refuse what no file or tokenizer can hold."""
+    optional = (example.rationale, example.group, example.unit, example.split, example.answer)
+    texts = (example.id, example.question, *example.choices, *example.aliases, *optional)
+    try:
+        check_encodable("".join(text for text in texts if isinstance(text, str)))
+    except ValueError as error:
+        raise DataError(str(error), where=where) from error
 
 
 def _check_answer(example: Example, where: str) -> None:

@@ -100,7 +100,7 @@ class ChoiceScoresConfig(Options):
 class UldConfig(Options):
     """Distance of sorted probabilities, for a teacher of other tokens (Boizard et al. 2024)."""
 
-    largest: int = Field(default=64, gt=0)
+    largest: int = Field(default=64, gt=0, le=1_000_000)
     """How many probabilities are compared one by one; the others count as one."""
 
     def request(self, teacher: ModelFacts, student_layers: int) -> SignalRequest:

@@ -10,30 +10,30 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kdsearch.errors import KdsearchError, PluginError
-from kdsearch.plugin.api import Scores
-from kdsearch.plugin.faults import raised
+from kdsearch.errors import PluginError
+from kdsearch.plugin.api import Prompt, Scores
+from kdsearch.plugin.faults import PluginCall, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kdsearch.plugin.api import Domain, Example, Prediction, Prompt
+    from kdsearch.plugin.api import Domain, Example, Prediction
 
 
 def format_example(domain: Domain, example: Example, options: Any) -> Prompt:
     """Return an example's prompt.
 
     Raises:
-        PluginError: If the domain raises anything but an error of kdsearch.
+        PluginError: If the domain raises anything but an error of kdsearch, or gives no prompt.
     """
-    try:
-        return domain.format(example, options)
-    except KdsearchError:
-        raise
-    except Exception as error:  # a plugin may fail in any way
-        place = example.place(domain.name)
-        advice = None if example.choices else "the example has no choices"
-        raise PluginError(f"format raised {raised(error)}", where=place, fix=advice) from error
+    place = example.place(domain.name)
+    advice = None if example.choices else "the example has no choices"
+    with PluginCall(place, "format", advice):
+        prompt: Any = domain.format(example, options)
+    if not isinstance(prompt, Prompt):
+        message = f"format returned {shown(prompt)} and no Prompt"
+        raise PluginError(message, where=place, fix="return Prompt(target, text)")
+    return prompt
 
 
 def score_predictions(
@@ -74,20 +74,16 @@ def _called(
     domain: Domain, predictions: Sequence[Prediction], examples: Sequence[Example]
 ) -> Scores:
     """Call `score` with lists of its own: it may sort them."""
-    try:
+    advice = "score any text that a model may answer, also an empty one"
+    with PluginCall(f"domain '{domain.name}'", "score()", advice):
         scores: Any = domain.score(list(predictions), list(examples))
-    except KdsearchError:
-        raise
-    except Exception as error:  # a plugin may fail in any way
-        fix = "score any text that a model may answer, also an empty one"
-        raise score_fault(domain, f"raised {raised(error)}", fix) from error
     if not isinstance(scores, Scores):
         fix = f"return Scores(per_item={{'{domain.metrics[0]}': [...]}})"
-        raise score_fault(domain, f"returned {scores!r:.80} and no Scores", fix)
+        raise score_fault(domain, f"returned {shown(scores)} and no Scores", fix)
     for name in ("per_item", "aggregates"):
         if not isinstance(given := getattr(scores, name), Mapping):
             fix = "give values by the name of their metric"
-            raise score_fault(domain, f"gives no mapping as {name}: {given!r:.80}", fix)
+            raise score_fault(domain, f"gives no mapping as {name}: {shown(given)}", fix)
     return scores
 
 
@@ -103,7 +99,7 @@ def _values(
     try:
         values = list(given[metric])
     except TypeError as error:
-        message = f"gives '{metric}' as {given[metric]!r:.80}, which is no list"
+        message = f"gives '{metric}' as {shown(given[metric])}, which is no list"
         raise score_fault(domain, message, advice) from error
     if len(values) != len(examples):
         message = f"gives {len(values)} values of '{metric}' for {len(examples)} predictions"
@@ -113,7 +109,7 @@ def _values(
         if number is None or not 0.0 <= number <= 1.0:
             raise score_fault(
                 domain,
-                f"gives '{metric}' {value!r:.80} for item '{example.id}'; scores lie in 0..1",
+                f"gives '{metric}' {shown(value)} for item '{example.id}'; scores lie in 0..1",
                 _advice(value, numbers),
             )
     return [number for number in numbers if number is not None]
@@ -138,7 +134,7 @@ def _aggregate(domain: Domain, name: str, scores: Scores) -> float:
     value = scores.aggregates[name]
     number = _number(value)
     if number is None or not math.isfinite(number):
-        message = f"gives {value!r:.80} as the aggregate '{name}', which is no finite number"
+        message = f"gives {shown(value)} as the aggregate '{name}', which is no finite number"
         raise score_fault(domain, message, "give 0.0 where nothing can be computed")
     return number
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from kdsearch.errors import DataError
+from kdsearch.plugin.json_values import parse_json
 from kdsearch.plugin.reading import Row
 from kdsearch.plugin.texts import shortened
 
@@ -102,7 +102,7 @@ def json_rows(path: Path, split: str | None = None) -> Iterator[Row]:
     """
     for where, text in line_rows(path):
         try:
-            found = json.loads(text)
+            found = parse_json(text)
         except ValueError as error:
             yield Row(where, {}, split, f"no valid JSON: {error}")
             continue
@@ -124,10 +124,10 @@ def item_rows(path: Path, split: str | None = None, *, below: str | None = None)
         DataError: If the file cannot be read, is no JSON, or holds no such list.
     """
     try:
-        found = json.loads(file_text(path))
-    except json.JSONDecodeError as error:
-        message = f"no valid JSON: {error.msg}"
-        raise DataError(message, where=f"{path}:{error.lineno}") from error
+        found = parse_json(file_text(path))
+    except ValueError as error:
+        message = f"no valid JSON: {getattr(error, 'msg', error)}"
+        raise DataError(message, where=f"{path}:{getattr(error, 'lineno', 1)}") from error
     if below is not None:
         found = found.get(below) if isinstance(found, dict) else None
     if not isinstance(found, list):

@@ -10,8 +10,10 @@ import importlib.util
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from importlib import metadata
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pluggy import HookImpl, PluginManager, PluginValidationError
@@ -19,38 +21,24 @@ from pluggy import HookImpl, PluginManager, PluginValidationError
 from kdsearch.errors import PluginError, SpecError, did_you_mean
 from kdsearch.plugin import builtin, hookspecs
 from kdsearch.plugin.api import API, Domain, Ladder, Loss
-from kdsearch.plugin.faults import raised
+from kdsearch.plugin.contracts import offer_fault
+from kdsearch.plugin.faults import Isolated, shown
+from kdsearch.plugin.installed import Source, installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
-    from types import ModuleType
 
 Offered = TypeVar("Offered")
 
 HEAVY = ("torch", "transformers", "datasets", "ray")
 """Libraries that take seconds to import."""
 
-FAILURES = (Exception, SystemExit)
-"""A plugin may fail in any way, a script that ends itself included; it is shown and left out."""
-
 HOOKS: Mapping[str, type] = {
     "kdsearch_domains": Domain,
     "kdsearch_losses": Loss,
     "kdsearch_ladders": Ladder,
 }
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a plugin comes from."""
-
-    plugin: str
-    distribution: str
-    version: str
-
-    def __str__(self) -> str:
-        return f"plugin '{self.plugin}' of {self.distribution} {self.version}"
 
 
 @dataclass(frozen=True)
@@ -132,28 +120,25 @@ class Host:
 
     def _load_entry_points(self) -> None:
         seen: dict[str, Source] = {}
-        points = metadata.entry_points(group=hookspecs.GROUP)
-        for point in sorted(points, key=lambda point: (point.name, point.value)):
-            owner = point.dist
-            source = Source(
-                point.name, owner.name if owner else "unknown", owner.version if owner else "?"
-            )
-            if point.name in seen:
-                if seen[point.name] != source:
+        for source, point, fault in installed():
+            if point is None:
+                self._problem(source, fault, "uninstall it: torch cannot be imported beside it")
+                continue
+            if source.plugin in seen:
+                if seen[source.plugin] != source:
                     self._problem(
                         source,
-                        f"its entry-point name is also used by {seen[point.name]}",
+                        f"its entry-point name is also used by {seen[source.plugin]}",
                         "rename it",
                     )
                 continue
-            seen[point.name] = source
-            try:
-                with self._watched(source):
-                    module = point.load()
-            except FAILURES as error:
-                self._problem(source, f"import failed: {raised(error)}", "repair or uninstall it")
-                continue
-            self._add(source, module)
+            seen[source.plugin] = source
+            modules = list[ModuleType]()
+            importing = self._isolated(source, "import failed:", "repair or uninstall it")
+            with importing, self._watched(source):
+                modules.append(point.load())
+            for module in modules:
+                self._add(source, module)
 
     def _load_file(self, path: Path) -> None:
         source = Source(path.stem, str(path), "file")
@@ -165,26 +150,35 @@ class Host:
             raise SpecError("not a Python file", where=str(path))
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # dataclasses and pydantic look annotations up there
-        try:
-            with self._watched(source):
-                spec.loader.exec_module(module)
-        except FAILURES as error:
-            del sys.modules[name]
-            self._problem(source, f"import failed: {raised(error)}", "repair the file")
-            return
-        self._add(source, module)
+        loaded = False
+        with self._isolated(source, "import failed:", "repair the file"), self._watched(source):
+            spec.loader.exec_module(module)
+            loaded = True
+        if loaded:
+            self._add(source, module)
+        else:
+            sys.modules.pop(name, None)
 
     def _add(self, source: Source, module: ModuleType) -> None:
+        implementations = list[tuple[str, HookImpl]]()
+        with self._isolated(source, "its hooks cannot be read:", "repair it"):
+            implementations += self._registered(source, module)
+        for hook, implementation in implementations:
+            self._call(source, hook, implementation)
+
+    def _registered(self, source: Source, module: ModuleType) -> list[tuple[str, HookImpl]]:
+        """Register a module and return the hooks that it implements."""
         stated = getattr(module, "KDSEARCH_API", None)
         if stated != API:
-            self._problem(source, f"states KDSEARCH_API = {stated}", f"this host speaks {API}")
-            return
+            fault = f"states KDSEARCH_API = {shown(stated)}"
+            self._problem(source, fault, f"this host speaks {API}")
+            return []
         try:
             self._manager.register(module, name=f"{source.distribution}:{source.plugin}")
         except PluginValidationError as error:
             fault = " ".join(str(error).split())
             self._problem(source, f"a hook is malformed: {fault}", "take no arguments in hooks")
-            return
+            return []
         implementations = [
             (hook, implementation)
             for hook in HOOKS
@@ -194,36 +188,40 @@ class Host:
         if not implementations:
             hooks = ", ".join(HOOKS)
             self._problem(source, "implements no hook", f"mark one of {hooks} with @hookimpl")
-        for hook, implementation in implementations:
-            self._call(source, hook, implementation)
+        return implementations
 
     def _call(self, source: Source, hook: str, implementation: HookImpl) -> None:
-        try:
-            items = implementation.function()
-        except FAILURES as error:
-            self._problem(source, f"{hook} raised {raised(error)}", "repair it")
-            return
-        if not isinstance(items, list):
-            self._problem(source, f"{hook} returned {type(items).__name__}", "return a list")
-            return
+        items = list[Any]()
+        with self._isolated(source, f"{hook} raised", "repair it"):
+            returned = implementation.function()
+            if isinstance(returned, list):
+                items = list(returned)
+            else:
+                kind = type(returned).__name__
+                self._problem(source, f"{hook} returned {kind}", "return a list")
         for item in items:
-            self._offer(source, hook, item)
+            with self._isolated(source, f"{hook}: what it offers raised", "repair it"):
+                self._offer(source, hook, item)
 
     def _offer(self, source: Source, hook: str, item: Any) -> None:
         contract = HOOKS[hook]
-        missing = sorted(name for name in _members(contract) if not hasattr(item, name))
-        if missing:
-            fault = f"{hook}: {item!r} lacks {', '.join(missing)}"
-            self._problem(source, fault, f"see kdsearch.plugin.{contract.__name__}")
+        if (fault := offer_fault(contract, item)) is not None:
+            message = f"{hook}: {type(item).__name__}: {fault}"
+            self._problem(source, message, f"see kdsearch.plugin.{contract.__name__}")
             return
+        name = item.name
         offers, taken = self._offers[hook], self._taken[hook]
-        if item.name in taken:
-            other = offers.pop(item.name, None)
+        if name in taken:
+            other = offers.pop(name, None)
             owner = f", first by {other.source}" if other else ""
-            self._problem(source, f"{hook}: name '{item.name}' is taken{owner}", "rename one")
+            self._problem(source, f"{hook}: name '{name}' is taken{owner}", "rename one")
             return
-        taken.add(item.name)
-        offers[item.name] = Offer(item, source)
+        taken.add(name)
+        offers[name] = Offer(item, source)
+
+    def _isolated(self, source: Source, what: str, fix: str) -> Isolated:
+        """Return what makes a problem of anything that a plugin raises within it."""
+        return Isolated(partial(self._problem, source, fix=fix), what)
 
     @contextmanager
     def _watched(self, source: Source) -> Iterator[None]:
@@ -237,12 +235,6 @@ class Host:
 
     def _problem(self, source: Source, fault: str, fix: str) -> None:
         self.problems.append(Problem(source, fault, fix))
-
-
-def _members(contract: type) -> set[str]:
-    """Return the attributes and methods that a protocol asks for."""
-    methods = {name for name in vars(contract) if not name.startswith("_")}
-    return methods | {name for name in contract.__annotations__ if not name.startswith("_")}
 
 
 def _version(distribution: str) -> str:

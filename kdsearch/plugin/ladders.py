@@ -28,16 +28,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+LARGEST_WIDTH = 1_000_000
+MOST_LAYERS = 10_000
+MOST_HEADS = 10_000
+MOST_SIZES = 1_000
+"""Far beyond any model, so that a slip of the hand is told and not allocated."""
+
+
 class ScratchSize(Options):
     """The measures of one model."""
 
-    d_model: int = Field(gt=0)
-    d_ff: int = Field(gt=0)
-    layers: int = Field(gt=0)
-    heads: int = Field(gt=0)
-    d_kv: int | None = Field(default=None, gt=0)
+    d_model: int = Field(gt=0, le=LARGEST_WIDTH)
+    d_ff: int = Field(gt=0, le=LARGEST_WIDTH)
+    layers: int = Field(gt=0, le=MOST_LAYERS)
+    heads: int = Field(gt=0, le=MOST_HEADS)
+    d_kv: int | None = Field(default=None, gt=0, le=LARGEST_WIDTH)
     """Width of one head; `d_model / heads` unless given."""
-    kv_heads: int | None = Field(default=None, gt=0)
+    kv_heads: int | None = Field(default=None, gt=0, le=MOST_HEADS)
     """Of a llama: heads of keys and values, each shared by a group; `heads` unless given."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 
@@ -47,7 +54,7 @@ class ScratchConfig(Options):
 
     family: Literal["t5", "llama"]
     """The architecture."""
-    sizes: Mapping[FileName, ScratchSize] = Field(min_length=1)
+    sizes: Mapping[FileName, ScratchSize] = Field(min_length=1, max_length=MOST_SIZES)
     """The measures of each size, by the size's name."""
 
 
@@ -105,7 +112,7 @@ def scratch_model_config(family: str, measures: ScratchSize, vocabulary: int) ->
 class PretrainedConfig(Options):
     """Models that exist already."""
 
-    models: Mapping[str, str] = Field(min_length=1)
+    models: Mapping[str, str] = Field(min_length=1, max_length=MOST_SIZES)
     """A folder, or a model of the hub such as `google/flan-t5-small`, by the size's name."""
 
     def located(self) -> PretrainedConfig:

@@ -7,8 +7,8 @@ repeats left out.
 from __future__ import annotations
 
 import ast
-import json
 import logging
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from kdsearch.errors import DataError
 from kdsearch.plugin.api import Example, Options
+from kdsearch.plugin.json_values import check_encodable, parse_json
 from kdsearch.plugin.texts import tidy
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Row(NamedTuple):
         Raises:
             DataError: If the row cannot be read, lacks the column, or the text is empty.
         """
-        found = tidy(str(self.value(column)))
+        found = self._tidy(column, self.value(column))
         if not found:
             raise self.error(f"the {column} is empty")
         return found
@@ -83,22 +84,45 @@ class Row(NamedTuple):
             DataError: If the row cannot be read, lacks the column, or a text is empty.
         """
         found = listed(self.value(column))
-        texts = tuple(tidy(str(each)) for each in found)
+        texts = tuple(self._tidy(column, each) for each in found)
         if not all(texts) or not texts:
             raise self.error(f"the {column} is empty, or one of it")
         return texts
+
+    def _tidy(self, column: str, value: Any) -> str:
+        """Return a value as a text that a file can hold."""
+        text = tidy(str(value))
+        try:
+            check_encodable(text)
+        except ValueError as error:
+            raise self.error(f"the {column}: {error}") from error
+        return text
 
 
 def listed(value: Any) -> list[Any]:
     """Return a list that is one already, or is written in the form of JSON or Python."""
     if isinstance(value, str) and value.lstrip().startswith("["):
-        for parse in (json.loads, ast.literal_eval):
+        for parse in (parse_json, _parse_python):
             try:
                 value = parse(value.strip())
                 break
-            except (ValueError, SyntaxError):
+            except ValueError:
                 continue
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _parse_python(text: str) -> Any:
+    """Return the value of a Python literal.
+
+    Raises:
+        ValueError: If it is none, or the parser gives up.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the parser, on text that is none
+            return ast.literal_eval(text)
+    except (SyntaxError, TypeError, RecursionError, MemoryError) as error:
+        raise ValueError("no Python literal") from error
 
 
 @dataclass

@@ -6,15 +6,30 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from kdsearch.report.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.console import ConsoleOptions, RenderableType, RenderResult
+    from rich.segment import Segment
 
 Row = TypeVar("Row")
+
+
+class VisibleConsole(Console):
+    """A console on which no text is obeyed: what is drawn comes from data, plugins and models."""
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Render to segments, of which only rich's own hold control codes."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=visible(segment.text))
 
 
 def _plain(row: object) -> str:
@@ -70,7 +85,7 @@ def draw(
             ratio=1 if expand and column.flexible else None,
         )
     for position, row in enumerate(rows, start=1):
-        cells = [Text(column.text(row), style=column.style(row)) for column in columns]
+        cells = [Text(visible(column.text(row)), style=column.style(row)) for column in columns]
         table.add_row(*cells, style=style(row), end_section=position == rule_after)
     return table
 
@@ -81,7 +96,7 @@ def labelled(lines: Iterable[tuple[str, str]]) -> Table:
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
     for label, line in lines:
-        grid.add_row(label, Text(line))
+        grid.add_row(visible(label), Text(visible(line)))
     return grid
 
 

@@ -6,14 +6,14 @@ import time
 from threading import RLock
 from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
 from kdsearch.events import ConfirmChecked, RunStarted, TeacherReady, TrialFailed
 from kdsearch.report import numbers, rows
 from kdsearch.report.board import TRIAL_LINE, BoardRow, board_rows, heading
-from kdsearch.report.drawing import Column, Fitting, draw, labelled
+from kdsearch.report.drawing import Column, Fitting, VisibleConsole, draw, labelled
 from kdsearch.report.messages import message
 from kdsearch.report.tables import STYLES
 
@@ -50,7 +50,7 @@ class LiveView:
         self._lock = RLock()
         """The refreshing thread draws while the run's own thread takes in records."""
         self._live = Live(
-            console=Console(file=stream),
+            console=VisibleConsole(file=stream),
             get_renderable=self.frame,
             refresh_per_second=FRAMES_PER_SECOND,
             redirect_stdout=False,  # data, and not ours

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from kdsearch.errors import RunError
 from kdsearch.report import audits, numbers, rows
 from kdsearch.report.trials import settings_text, trial_rows
+from kdsearch.report.visible import visible
 from kdsearch.search.mistakes import SMALLEST_GROUP
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def render(
     pages = Environment(
         loader=PackageLoader("kdsearch.report", "pages"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -85,3 +87,8 @@ def render(
         losses=losses_svg(drawn) if drawn else "",
         terms=[(each.trial, terms_svg(each)) for each in trials if each.panels],
     )
+
+
+def _shown(value: Any) -> Any:
+    """Return what an expression of the page writes; pictures are marked as they are."""
+    return visible(value) if type(value) is str else value

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 from kdsearch.report import numbers
 from kdsearch.report.messages import ProgressGate, message
 from kdsearch.report.state import RunState
+from kdsearch.report.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -92,7 +93,7 @@ def printer_for(
         case Display.PLAIN:
             return Printer(PlainLines(stream, state).show)
         case Display.JSONL:
-            return Printer(lambda record: _line(stream, json.dumps(record.to_json())))
+            return Printer(lambda record: _line(stream, visible_json(json.dumps(record.to_json()))))
         case _:
             return Printer(lambda record: None)
 
@@ -110,7 +111,7 @@ class PlainLines:
         self.state.apply(record)
         text = message(record.event, self.state) if self.gate.opens(record) else None
         if text is not None:
-            _line(self.stream, f"{numbers.clock(self.state.elapsed(record.time))}  {text}")
+            _line(self.stream, visible(f"{numbers.clock(self.state.elapsed(record.time))}  {text}"))
 
 
 def _line(stream: TextIO, text: str) -> None:

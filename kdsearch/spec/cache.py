@@ -12,6 +12,10 @@ UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 """Decimal, as disks are sold."""
 
 
+MOST_KEPT = 1_000_000
+"""Logits a token; no vocabulary has more."""
+
+
 class CacheMode(StrEnum):
     """When the teacher computes its signals."""
 
@@ -50,7 +54,7 @@ class Cache(BaseModel):
     mode: CacheMode = CacheMode.AUTO
     """`cached`: computed once and stored. `online`: the teacher runs beside each student. `auto`:
     cached, unless the store would be larger than `max_bytes`."""
-    top_k: int | None = Field(default=None, gt=0)
+    top_k: int | None = Field(default=None, gt=0, le=MOST_KEPT)
     """How many of the largest logits are kept, with the mass of the others at each temperature of
     the losses; the whole vocabulary in float32 unless given."""
     states: StateType = StateType.FLOAT32

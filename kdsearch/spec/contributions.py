@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.plugin.api import Signal
+from kdsearch.plugin.faults import PluginCall
 from kdsearch.plugin.union import Union
 from kdsearch.spec.objective import options_of
 from kdsearch.spec.teaching import Needs, weighs_answers
@@ -81,17 +82,20 @@ class Parts:
         """Return what losses themselves have to say of their options, by `Config.warnings`."""
         found = []
         for name in settings.losses:
-            told = getattr(self.loss_config(name, settings), "warnings", None)
-            found += [f"losses.{name}: {line}" for line in (told(teacher) if told else ())]
+            with PluginCall(f"loss '{name}'", "warnings"):
+                told = getattr(self.loss_config(name, settings), "warnings", None)
+                found += [f"losses.{name}: {line}" for line in (told(teacher) if told else ())]
         return found
 
 
 def needs_of(loss: Loss, config: BaseModel) -> Needs:
     """Return the teacher signals that a loss needs with its options."""
-    return frozenset(loss.needs) | frozenset(getattr(config, "needs", ()))
+    with PluginCall(f"loss '{loss.name}'", "needs"):
+        return frozenset(loss.needs) | frozenset(map(Signal, getattr(config, "needs", ())))
 
 
 def scores_options(loss: Loss, config: BaseModel) -> bool:
     """Whether a loss reads the student's scores of the options."""
-    own = bool(getattr(config, "scores_options", False))
+    with PluginCall(f"loss '{loss.name}'", "scores_options"):
+        own = bool(getattr(config, "scores_options", False))
     return own or Signal.CHOICE_SCORES in needs_of(loss, config)

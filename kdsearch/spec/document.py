@@ -5,7 +5,9 @@ Only the form is checked here: what the keys mean is for `loading`.
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +19,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from kdsearch.errors import SpecError
+from kdsearch.plugin.json_values import check_encodable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -31,6 +34,9 @@ MOST_VALUES = 100_000
 """Values after aliases are followed: a few lines of nested aliases write billions."""
 DEEPEST = 50
 """Levels of nesting; an alias to its own parent has no end."""
+NOT_YAML = "not valid YAML"
+LARGEST_NUMBER = 10**300
+"""Whole numbers beyond it have no double, and beyond 4,300 digits no text."""
 NAME = r'(?:"[^"]*"|[^."]+)'
 """One key of a `--set` path."""
 
@@ -103,7 +109,14 @@ def override(document: Document, setting: str) -> Document:
     if not equals or not re.fullmatch(rf"{NAME}(\.{NAME})*", path):
         raise SpecError("write it as --set key.key=value", where=label)
     names = [name.strip('"') for name in re.findall(NAME, path)]
-    new = _Reader(lambda line, column: label).read(text, label)
+    try:
+        new = _Reader(lambda line, column: label).read(text, label)
+    except SpecError as error:
+        if not error.message.startswith(NOT_YAML):
+            raise
+        quoted = shlex.quote(f"{path}={json.dumps(text.strip(), ensure_ascii=False)}")
+        advice = f"quote a text for YAML and for the shell: --set {quoted}"
+        raise SpecError(error.message, where=label, fix=advice) from error
     data, trail = _set(document.data, names, new.data, (), label)
     kept = {at: place for at, place in document.places.items() if at[: len(trail)] != trail}
     here = {trail[:length]: Place(label, label) for length in range(1, len(trail) + 1)}
@@ -149,10 +162,10 @@ class _Reader:
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             where = self._place(mark.line + 1, mark.column + 1) if mark else name
-            raise SpecError(f"not valid YAML: {_one_line(error.problem)}", where=where) from error
+            raise SpecError(f"{NOT_YAML}: {_one_line(error.problem)}", where=where) from error
         except (YAMLError, RecursionError) as error:
             reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)
-            raise SpecError(f"not valid YAML: {_one_line(reason)}", where=name) from error
+            raise SpecError(f"{NOT_YAML}: {_one_line(reason)}", where=name) from error
         data = None if root is None else self._value(root, ())
         return Document(name, data, self._places)
 
@@ -181,6 +194,7 @@ class _Reader:
         for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 raise SpecError("a key must be a plain word", where=self._at(key))
+            self._check_text(key.value, key)
             at = (*trail, str(key.value))
             if key.value in data:
                 first = self._places[at].key
@@ -191,6 +205,12 @@ class _Reader:
             data[key.value] = self._value(value, at)
         return data
 
+    def _check_text(self, text: str, node: Node) -> None:
+        try:
+            check_encodable(text)
+        except ValueError as error:
+            raise SpecError(str(error), where=self._at(node)) from error
+
     def _scalar(self, node: Node) -> Any:
         try:
             value = self._yaml.constructor.construct_object(node)
@@ -200,6 +220,10 @@ class _Reader:
             return node.value
         if isinstance(value, float) and not isfinite(value):
             raise SpecError(f"'{node.value}' is no finite number", where=self._at(node))
+        if isinstance(value, int) and abs(value) > LARGEST_NUMBER:
+            raise SpecError("a whole number of more than 300 digits", where=self._at(node))
+        if isinstance(value, str):
+            self._check_text(value, node)
         if value is not None and not isinstance(value, str | bool | int | float):
             raise SpecError(_not_plain(node), where=self._at(node))
         return value

@@ -25,6 +25,10 @@ FORMS = frozenset(space.__name__ for space in SPACES.values())
 """How pydantic calls the search spaces among the branches of a union."""
 
 
+QUOTE = """ (to mean it as text, quote it: "...", after --set as 'KEY="..."')"""
+"""YAML reads `true`, `5`, `a: b` and `[x]` otherwise, and a shell takes quotes away."""
+
+
 class Fault(NamedTuple):
     """One thing that is wrong with a value or, `at_key`, with a key or the lack of one."""
 
@@ -129,7 +133,8 @@ class _Teller:
             return self._of_value(trail, f"unknown value '{value}': {did_you_mean(value, allowed)}")
         if kind in ("value_error", "assertion_error"):
             return self._of_value(trail, _phrase(detail))
-        return self._of_value(trail, f"{_phrase(detail)}, not {_shown(value)}")
+        advice = QUOTE if kind == "string_type" and value is not None else ""
+        return self._of_value(trail, f"{_phrase(detail)}, not {_shown(value)}{advice}")
 
     def _of_value(self, trail: Trail, message: str) -> Fault:
         renamed = self.rename(trail)

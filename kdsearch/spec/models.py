@@ -23,6 +23,7 @@ from kdsearch.spec.base import Open, Strict
 from kdsearch.spec.cache import Cache
 from kdsearch.spec.objective import LossTerm, options_of
 from kdsearch.spec.settings import Settings
+from kdsearch.spec.shares import Splits as Splits
 from kdsearch.spec.space import Configuration, Sampler, Space
 from kdsearch.spec.teachers import (
     Combine,
@@ -34,6 +35,16 @@ from kdsearch.spec.teachers import (
 )
 from kdsearch.spec.training import SearchableTraining, Training
 from kdsearch.storage import FileName, file_name
+
+MOST_CONFIGURATIONS = 1_000
+"""A size; each is drawn and validated before anything runs, 1,000 within a second."""
+MOST_SEEDS = 100
+MOST_TOKENS = 10_000_000
+"""Of a prompt."""
+MOST_PROCESSORS = 10_000
+MOST_FAILURES = 1_000
+LARGEST_SEED = 2**31 - 1
+"""numpy takes seeds of 32 bits, and others are counted on from it."""
 
 
 class DomainChoice(Strict):
@@ -50,60 +61,6 @@ class DomainChoice(Strict):
         return self.label or self.name
 
 
-def _split_size(size: str | float | int) -> str | float | int:
-    if isinstance(size, str):
-        if size != "rest" and not (size.startswith("official:") and size != "official:"):
-            raise ValueError(f"a count, a share below 1, 'official:NAME' or 'rest', not '{size}'")
-    elif not (size >= 1 if isinstance(size, int) else 0 < size < 1):
-        raise ValueError(f"a whole count from 1 or a share between 0 and 1, not {size}")
-    return size
-
-
-SplitSize = Annotated[str | float | int, AfterValidator(_split_size)]
-
-
-class Splits(Strict):
-    """Which examples fit, steer and decide.
-
-    A whole number is a count of items, a number below 1 a share of those not yet taken by an
-    official split, `official:NAME` an official split, `rest` what the others leave.
-    """
-
-    train: SplitSize = "rest"
-    dev: SplitSize = 0.15
-    confirm: SplitSize = 0.3
-    reserve: int | float = Field(default=0, ge=0)
-    """Items, or a share below 1, kept out of all splits: `kdsearch confirm RUN --more` adds them
-    to confirm where that does not decide."""
-    near_duplicates: Literal["auto", "keep", "drop"] = "auto"
-    """Whether train and dev drop what confirm, and train what dev, asks in nearly the same words;
-    under `auto` unless the domain's questions are made from templates."""
-
-    @field_validator("reserve")
-    @classmethod
-    def _count_or_share(cls, reserve: int | float) -> int | float:
-        if isinstance(reserve, float) and reserve >= 1.0:
-            raise ValueError(f"a whole count or a share below 1, not {reserve}")
-        return reserve
-
-    @model_validator(mode="after")
-    def _reserve_like_confirm(self) -> Splits:
-        if self.reserve and isinstance(self.confirm, str):
-            raise ValueError(
-                f"reserve is drawn as confirm is, and confirm is '{self.confirm}': give confirm a "
-                "count or a share, or add items from other data"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _disjoint(self) -> Splits:
-        named = [size for size in (self.train, self.dev, self.confirm) if isinstance(size, str)]
-        for size in named:
-            if named.count(size) > 1:
-                raise ValueError(f"'{size}' can be one split only")
-        return self
-
-
 class LadderChoice(Open):
     """The ladder's kind; its other keys are the ladder plugin's own."""
 
@@ -115,7 +72,7 @@ class PromptFormat(Strict):
 
     format: Literal["auto", "plain", "chat"] = "auto"
     """Chat messages where the tokenizer has a template, under `auto`."""
-    max_tokens: int = Field(default=256, gt=0)
+    max_tokens: int = Field(default=256, gt=0, le=MOST_TOKENS)
     """Longest prompt; the target is never cut."""
     truncate: Literal["error", "question"] = "error"
     """Refuse longer prompts, or cut their question's end and count the cuts."""
@@ -146,7 +103,7 @@ class Search(Strict):
 
     strategy: Strategy = Strategy.BISECT
     """The order in which sizes are visited."""
-    configurations_per_size: int = Field(default=1, gt=0)
+    configurations_per_size: int = Field(default=1, gt=0, le=MOST_CONFIGURATIONS)
     """Distilled trials a size, at most; the baseline comes on top."""
     sampler: Sampler = Sampler.RANDOM
     """How configurations are drawn; grids are walked in any case but under `tpe`."""
@@ -162,14 +119,16 @@ class Search(Strict):
     probe_below: bool = False
     """After a match, try the largest smaller size that was not visited: it is tested at the share
     of the chance of a false match that the match hands on."""
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, le=LARGEST_SEED)
     """Fixes splits, configurations and initial weights."""
 
 
 def _seeds(count: int) -> int:
-    if count < 1 or count == 2:
+    if not 1 <= count <= MOST_SEEDS or count == 2:
         reason = "; two say too little of how a recipe varies" if count == 2 else ""
-        raise ValueError(f"1 for this checkpoint, 3 or more for its recipe, not {count}{reason}")
+        raise ValueError(
+            f"1 for this checkpoint, 3 to {MOST_SEEDS} for its recipe, not {count}{reason}"
+        )
     return count
 
 
@@ -195,6 +154,14 @@ class Match(Strict):
     """Names the runs that share one chance of a false match where they open the same confirm items;
     a run that asks a question of its own may have a family of its own."""
 
+    @field_validator("margin", "retain", "confidence", mode="before")
+    @classmethod
+    def _in_percent(cls, value: Any) -> Any:
+        """Refuse points and percent, and say what they are as a share."""
+        if type(value) in (int, float) and 1.0 < value <= 100.0:
+            raise ValueError(f"a share of 1, not {value:g}: {value:g} points = {value / 100:g}")
+        return value
+
     @model_validator(mode="after")
     def _one_claim(self) -> Match:
         if (self.margin is None) == (self.retain is None):
@@ -202,18 +169,26 @@ class Match(Strict):
         return self
 
 
+def _whole_or_share(count: float) -> float:
+    if count > 1.0 and count != int(count):
+        raise ValueError(f"a whole count, or a share of one up to 1, not {count}")
+    return count
+
+
 class Resources(Strict):
     """What one trial occupies, and how many run at once."""
 
-    cpus: int = Field(default=1, gt=0)
+    cpus: int = Field(default=1, gt=0, le=MOST_PROCESSORS)
     """Cores and threads of a trial; another count is another rounding of the result."""
-    teacher_cpus: int | None = Field(default=None, gt=0)
+    teacher_cpus: int | None = Field(default=None, gt=0, le=MOST_PROCESSORS)
     """Threads of the teacher's own job, which runs alone; `cpus` unless given."""
-    gpus: float = Field(default=0.0, ge=0.0)
+    gpus: Annotated[float, AfterValidator(_whole_or_share)] = Field(
+        default=0.0, ge=0.0, le=MOST_PROCESSORS
+    )
     """GPUs of a trial; fractions share one."""
-    max_concurrent: int | None = Field(default=None, gt=0)
+    max_concurrent: int | None = Field(default=None, gt=0, le=MOST_PROCESSORS)
     """Trials at once; as many as fit unless given."""
-    max_failures: int = Field(default=1, ge=0)
+    max_failures: int = Field(default=1, ge=0, le=MOST_FAILURES)
     """How often a trial whose worker died is started again."""
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from kdsearch.errors import KdsearchError, PluginError, SpecError, did_you_mean
 from kdsearch.plugin.api import Signal, Use, configured
+from kdsearch.plugin.faults import PluginCall
 from kdsearch.plugin.union import Member, Union, UnionOptions
 from kdsearch.spec.contributions import Parts, needs_of, scores_options
 from kdsearch.spec.document import Origin
@@ -129,7 +130,8 @@ class _Resolver:
         for choice, named, at in chosen:
             options = self._config(named.Options, choice.options, (*at, "options"))
             if options is not None:
-                members.append(Member(choice.called, configured(named, options), options))
+                with self._at((*STAGE, *at)), PluginCall(f"domain '{named.name}'", "with_options"):
+                    members.append(Member(choice.called, configured(named, options), options))
         if len(members) < len(chosen):
             return domain, None  # of no use: what is wrong is told
         domain, options = members[0].domain, members[0].options
@@ -331,16 +333,20 @@ class _Resolver:
                 trail = (key, form, at[key], *trail[1:])
             return self.origin.rename((*prefix, *trail))
 
-        try:
-            return strictly(model, values)
-        except ValidationError as error:
+        failed: ValidationError | None = None
+        with self._at(prefix), PluginCall(f"{model.__module__}.{model.__qualname__}", "validation"):
+            try:
+                return strictly(model, values)
+            except ValidationError as error:
+                failed = error
+        if failed is not None:
             also = {"ladder": ["kind"], "losses": [*LossTerm.model_fields]}.get(
                 str(prefix[-2:][0]), []
             )
-            for fault in faults_of(error, model, values, rename, also):
-                more = "" if fault.at_key else hint(error, spaces)
+            for fault in faults_of(failed, model, values, rename, also):
+                more = "" if fault.at_key else hint(failed, spaces)
                 self._add(fault.trail, f"{fault.message}{more}", at_key=fault.at_key)
-            return None
+        return None
 
     def _check_drawn(self, losses: Mapping[str, Loss], domain: Domain) -> list[dict[str, Needs]]:
         """Validate the configurations that will run; return by term what each needs of teachers.
@@ -361,20 +367,25 @@ class _Resolver:
                 options = options_of(settings.losses[key])
                 config = self._validate(loss.Config, options, (*STAGE, "losses", key), {}, {})
                 if config is not None:
-                    needed[key] = needs_of(loss, config)
-                    self._check_needs(key, needed[key])
-                    said = self.spec.evaluation.scoring
-                    scored = scores_options(loss, config)
-                    if scored and (
-                        fault := unscored(self.spec.stage, key, needed[key], domain, said)
-                    ):
-                        self._add(self.origin.rename((*STAGE, "losses", key)), fault, at_key=True)
-                    for fault in unfit_views(key, config, domain):
-                        self._add(self.origin.rename((*STAGE, "losses", key)), fault, at_key=True)
+                    with self._at((*STAGE, "losses", key), at_key=True):
+                        needed[key] = self._check_term(key, loss, config, domain)
             if fault := two_texts(self.spec.stage, needed):
                 self._add(where, fault)
             found.append(needed)
         return found
+
+    def _check_term(self, key: str, loss: Loss, config: Any, domain: Domain) -> Needs:
+        """Check a term with its options against teachers and domain; return what it needs."""
+        needed = needs_of(loss, config)
+        self._check_needs(key, needed)
+        with PluginCall(f"loss '{key}'", "views"):
+            faults = [*unfit_views(key, config, domain)]
+        if scores_options(loss, config):
+            said = self.spec.evaluation.scoring
+            faults += filter(None, [unscored(self.spec.stage, key, needed, domain, said)])
+        for fault in faults:
+            self._add(self.origin.rename((*STAGE, "losses", key)), fault, at_key=True)
+        return needed
 
     def _configurations(self) -> list[Configuration]:
         """Return the configurations that will run, or what stands for those still to be found."""

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from kdsearch.errors import SpecError
 from kdsearch.plugin.api import Signal
+from kdsearch.plugin.faults import PluginCall
 from kdsearch.plugin.signals import SignalRequest, request_of, temperature_of
 from kdsearch.spec.cache import StateType
 from kdsearch.spec.space import Space
@@ -164,7 +165,7 @@ class _Asker(NamedTuple):
         for key in keys:
             for config in configs_of(self.losses[key], self.stage.terms[key]):
                 for layers in self.depths:
-                    with at_loss(key):
+                    with at_loss(key), PluginCall(f"loss '{key}'", "request"):
                         asked = request_of(self.losses[key], config, teacher, layers)
                         if key in joint:
                             _check_temperature(key, config, asked)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from kdsearch.plugin.ladders import LARGEST_WIDTH, MOST_HEADS, MOST_LAYERS
 from kdsearch.spec.base import Strict
 from kdsearch.spec.training import Training
 
@@ -23,11 +24,11 @@ class Scratch(Strict):
     """A teacher made from measures alone."""
 
     family: Literal["t5", "llama"]
-    d_model: int = Field(gt=0)
-    d_ff: int = Field(gt=0)
-    layers: int = Field(gt=0)
-    heads: int = Field(gt=0)
-    d_kv: int | None = Field(default=None, gt=0)
+    d_model: int = Field(gt=0, le=LARGEST_WIDTH)
+    d_ff: int = Field(gt=0, le=LARGEST_WIDTH)
+    layers: int = Field(gt=0, le=MOST_LAYERS)
+    heads: int = Field(gt=0, le=MOST_HEADS)
+    d_kv: int | None = Field(default=None, gt=0, le=LARGEST_WIDTH)
     """Width of one head; `d_model / heads` unless given."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
 

@@ -21,6 +21,14 @@ DEFAULT_VALIDATION = 0.05
 """The share of train that early stopping on losses holds out."""
 
 
+MOST_ROWS = 1_000_000
+MOST_STEPS = 1_000_000_000
+MOST_EPOCHS = 1_000_000
+MOST_TOKENS = 10**15
+MOST_EVALUATIONS = 100_000
+"""Bounds that no training reaches: a count beyond them is a slip of the hand."""
+
+
 class Precision(StrEnum):
     """The number format of training."""
 
@@ -76,7 +84,7 @@ class CheckpointTimes(Strict):
 
     minutes: float | None = Field(default=5.0, gt=0.0)
     """Minutes from one checkpoint to the next; null for none by time."""
-    steps: int | None = Field(default=None, gt=0)
+    steps: int | None = Field(default=None, gt=0, le=MOST_STEPS)
     """Besides, optimiser steps from one checkpoint to the next."""
 
 
@@ -88,7 +96,7 @@ class EarlyStopping(Strict):
     (`train.validation`) has turned away from the training loss: it has not fallen although that
     has. `both`: whichever is first. Kept are the weights of the best metric, under `loss` those of
     the lowest validation loss."""
-    patience: int = Field(default=3, gt=0)
+    patience: int = Field(default=3, gt=0, le=MOST_EVALUATIONS)
     """Checks (`train.evaluations`) for which that must hold."""
     min_delta: float = Field(default=0.0, ge=0.0)
     """How much better than the best a check must be to count."""
@@ -99,19 +107,19 @@ class Training(Strict):
 
     learning_rate: float = Field(default=1e-3, gt=0.0)
     """Peak learning rate of AdamW."""
-    batch_size: int = Field(default=8, gt=0)
+    batch_size: int = Field(default=8, gt=0, le=MOST_ROWS)
     """Examples in one forward pass."""
-    gradient_accumulation: int = Field(default=1, gt=0)
+    gradient_accumulation: int = Field(default=1, gt=0, le=MOST_ROWS)
     """Forward passes before each optimiser step."""
-    max_steps: int | None = Field(default=None, gt=0)
+    max_steps: int | None = Field(default=None, gt=0, le=MOST_STEPS)
     """Optimiser steps; 1000 where no other budget is given either."""
-    epochs: float | None = Field(default=None, gt=0.0)
+    epochs: float | None = Field(default=None, gt=0.0, le=MOST_EPOCHS)
     """Instead: how often training goes through all of its examples."""
-    tokens: int | None = Field(default=None, gt=0)
+    tokens: int | None = Field(default=None, gt=0, le=MOST_TOKENS)
     """Instead: prompt and answer tokens to train on, padding left out."""
     schedule: Schedule = Schedule.LINEAR
     """How the learning rate falls after warm-up."""
-    warmup: Annotated[float, AfterValidator(_warmup)] = Field(default=0.1, ge=0.0)
+    warmup: Annotated[float, AfterValidator(_warmup)] = Field(default=0.1, ge=0.0, le=MOST_STEPS)
     """Over how much the learning rate rises: a share of the steps below 1, or whole steps."""
     weight_decay: float = Field(default=0.0, ge=0.0)
     """AdamW's decoupled weight decay."""
@@ -130,7 +138,7 @@ class Training(Strict):
     """Draw every group of the domain equally often, or every example."""
     group_by_length: bool = False
     """Batch examples of about one length: less padding, a less random order."""
-    evaluations: int = Field(default=1, gt=0)
+    evaluations: int = Field(default=1, gt=0, le=MOST_EVALUATIONS)
     """Checks: how often dev is answered on the way, the end included."""
     validation: Annotated[float | None, AfterValidator(_held_out)] = Field(default=None, gt=0.0)
     """Examples of train to hold out, a share below 1 or a count, whose losses are measured at each

@@ -99,7 +99,7 @@ class TableOptions(DataOptions):
     """What stands before every question; never cut."""
     cue: str = "Answer:"
     """What stands after it."""
-    max_new_tokens: int = Field(default=24, ge=1)
+    max_new_tokens: int = Field(default=24, ge=1, le=1_000_000)
     """The longest answer to generate, for `answer: text` and `number`."""
     split_from: dict[str, float] | dict[str, str] = Field(default={})
     """Splits by where each begins in the split column, such as `{dev: 2023, confirm: 2024}`:
@@ -243,6 +243,8 @@ def _placed(row: Row, options: TableOptions) -> Row:
     try:
         value = float(said) if isinstance(starts[0][1], float) else said
     except ValueError:
+        return row._replace(fault=f"the {column} {said!r} is no number, as split_from is")
+    if value != value:  # NaN, which is before and after nothing
         return row._replace(fault=f"the {column} {said!r} is no number, as split_from is")
     reached = [split for split in starts if _start(split) <= value]
     return row._replace(split=reached[-1][0] if reached else None)

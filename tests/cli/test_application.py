@@ -146,3 +146,30 @@ def test_a_reader_that_has_gone_is_no_fault() -> None:
         ["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False
     )
     assert ended.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (SpecError("a \x1b[2J\r\u202eb\ud800"), r"error: a \x1b[2J\r\u202eb\ud800"),
+        (
+            ValueError("\x1b]0;x\x07"),
+            r"error: a fault of kdsearch itself: ValueError: \x1b]0;x\x07",
+        ),
+        (click.UsageError("\x9b31m"), r"error: \x9b31m (see"),
+    ],
+)
+def test_an_error_is_shown_and_not_obeyed(error: Exception, told: str) -> None:
+    for options in ([], ["--traceback"]):
+        ended = CliRunner().invoke(raising(error), [*options, "fail"], color=True)
+        assert told in ended.stderr
+        assert not {"\x1b", "\x9b", "\r", "\u202e", "\x07"} & set(ended.stderr)
+
+
+@pytest.mark.parametrize(
+    "error", [SystemExit(0), GeneratorExit(), type("Own", (BaseException,), {})()]
+)
+def test_a_command_that_something_else_ends_is_a_fault(error: BaseException) -> None:
+    ended = CliRunner().invoke(raising(error), ["fail"])
+    assert ended.exit_code == 70
+    assert ended.stderr.startswith("error: a fault of kdsearch itself: ")

@@ -36,6 +36,8 @@ def test_what_is_new_installs_is_listed_and_keeps_its_contract(
     ended = kd("plugins", "new", kind, "demo_quiz", "--into", tmp_path)
     folder = tmp_path / "kdsearch-demo_quiz"
     assert (ended.exit_code, ended.stdout.splitlines()[0]) == (0, f"wrote {folder}")
+    next_step = f"next: pip install -e '{folder}[test]' && pytest {folder}"
+    assert ended.stdout.splitlines()[1] == next_step
     site = tmp_path / "site"
     pip = ["-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--target", site]
     installed = python(*pip, folder, path=site)

@@ -11,8 +11,9 @@ import pytest
 
 from kdsearch.errors import DataError, PluginError
 from kdsearch.plugin import Answer, Example, Options, Prediction, Scores
-from kdsearch.plugin.domain_calls import score_aggregate, score_predictions
+from kdsearch.plugin.domain_calls import format_example, score_aggregate, score_predictions
 from kdsearch.plugin.union import Member, Union
+from kdsearch.splits import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,6 +33,14 @@ class Scored:
     metrics: tuple[str, ...] = ("accuracy",)
     aggregates: tuple[str, ...] = ("macro_f1",)
     answer: Answer = Answer.TEXT
+
+
+@dataclass
+class Failing(Scored):
+    """A domain of which every method is one function."""
+
+    def __post_init__(self) -> None:
+        self.load = self.format = self.score
 
 
 def domain(returned: Any) -> Domain:
@@ -151,3 +160,44 @@ def test_of_several_domains_the_one_that_is_wrong_is_named() -> None:
     examples = [Example(f"{label}:1", "?", "1") for label in ("one", "other")]
     with pytest.raises(PluginError, match=r"domain 'mine': .* for item '1';"):
         score_predictions(Union(tuple(members)), PREDICTIONS, examples)
+
+
+class Stop(BaseException):
+    """What no `except Exception` stops."""
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (SystemExit(2), r"raised SystemExit: sys\.exit\(2\) was called, at .*test_domain_calls"),
+        (Stop("now"), r"raised .*Stop: now, at .*test_domain_calls"),
+        (ValueError("\ud800"), r"raised ValueError: "),
+    ],
+)
+def test_what_would_end_the_process_is_a_fault_of_the_plugin(
+    error: BaseException, told: str
+) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise error
+
+    mine = cast("Domain", Failing(fail))
+    with pytest.raises(PluginError, match=f"domain 'mine': load {told}"):
+        load(mine, None)
+    with pytest.raises(PluginError, match=f"domain 'mine', example 'one': format {told}"):
+        format_example(mine, EXAMPLES[0], None)
+    with pytest.raises(PluginError, match=rf"domain 'mine': score\(\) {told}"):
+        score_predictions(mine, PREDICTIONS, EXAMPLES)
+
+
+def test_ctrl_c_is_no_fault_of_the_plugin() -> None:
+    def interrupted(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(cast("Domain", Failing(interrupted)), None)
+
+
+def test_a_prompt_that_is_none() -> None:
+    mine = cast("Domain", Failing(lambda *arguments: "just text"))
+    with pytest.raises(PluginError, match="format returned 'just text' and no Prompt"):
+        format_example(mine, EXAMPLES[0], None)

@@ -1,15 +1,15 @@
 from __future__ import annotations
 
 import sys
-from importlib import metadata
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from kdsearch.errors import ExitCode, PluginError, SpecError
-from kdsearch.plugin import API, hookimpl
+from kdsearch.plugin import API, hookimpl, host
 from kdsearch.plugin.host import Host
+from kdsearch.plugin.installed import Installed, Source
 from kdsearch.spec.loading import load_spec
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_an_unknown_name_gets_the_nearest(toy_host: Host, kind: str, name: str, 
     [
         ("import no_such_module", "import failed: ModuleNotFoundError"),
         ("1 / 0", "import failed: ZeroDivisionError: division by zero, at "),
-        ("raise SystemExit(3)", "import failed: SystemExit: 3, at "),
+        ("raise SystemExit(3)", "import failed: SystemExit: sys.exit(3) was called, at "),
         ("x = (", "import failed: SyntaxError: '(' was never closed, at "),
         ("KDSEARCH_API = 99", "states KDSEARCH_API = 99 (this host speaks 1)"),
         ("del KDSEARCH_API", "states KDSEARCH_API = None"),
@@ -136,7 +136,7 @@ class Point:
 
     def __init__(self, name: str, distribution: str, module: Any) -> None:
         self.name = name
-        self.dist = type("Distribution", (), {"name": distribution, "version": "1.0"})()
+        self.distribution = distribution
         self.module = module
 
     def load(self) -> Any:
@@ -155,7 +155,11 @@ def plugin_module(domain: Any) -> ModuleType:
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Host]:
     def installer(*points: Point) -> Host:
-        monkeypatch.setattr(metadata, "entry_points", lambda group: list(points))
+        entries = [
+            Installed(Source(point.name, point.distribution, "1.0"), cast("Any", point))
+            for point in points
+        ]
+        monkeypatch.setattr(host, "installed", lambda: entries)
         return Host()
 
     return installer

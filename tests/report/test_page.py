@@ -119,3 +119,11 @@ def test_without_the_extra_it_says_what_to_install(
     monkeypatch.setattr(page, "find_spec", lambda name: None)
     with pytest.raises(RunError, match=r"jinja2 and matplotlib.*kdsearch-llm\[report\]"):
         render(summary, [])
+
+
+def test_the_page_shows_what_a_browser_would_obey(summary: Summary, records: list[Record]) -> None:
+    sentence = "no match: \u202egnp.exe \x1b[2J <b> \u200b"
+    text = render(dict(summary) | {"sentence": sentence}, records)
+    assert r"no match: \u202egnp.exe \x1b[2J &lt;b&gt; \u200b" in text
+    assert not {"\u202e", "\x1b", "\u200b"} & set(text)
+    assert "<svg" in text
