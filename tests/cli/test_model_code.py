@@ -153,8 +153,8 @@ def search(
     """Plan or run the toy search with overrides, as small as it can be."""
 
     def call(command: str, *overrides: str, plugin: Path = toy_plugin) -> Any:
-        where = ("--run-dir", tmp_path / "run", "--display", "none", "--force")
-        where = where if command == "run" else ()
+        where = ["--run-dir", tmp_path / "run", "--display", "none", "--force"]
+        where = where if command == "run" else []
         settings = [word for each in (*FAST, *overrides) for word in ("--set", each)]
         return kd(command, toy_spec, "--plugin", plugin, *where, *settings, stdin=YES)
 
