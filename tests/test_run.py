@@ -395,7 +395,11 @@ def test_every_size_that_confirm_tested_is_exported(
     summary = search(tmp_path / "run", "match={metric: overlap, margin: 0.0}")
     [size] = summary["sizes"]
     assert (size["verdict"], summary["selected"]) == ("undecided", None)
-    assert (tmp_path / "run" / "students" / "small" / "config.json").exists()
+    student = tmp_path / "run" / "students" / "small"
+    assert (student / "config.json").exists()
+    assert json.loads((student / "generation_config.json").read_text())["max_new_tokens"] == 4
+    assert "TemplateProcessing" in (student / "tokenizer.json").read_text()
+    assert "print(answer('" in (student / "README.md").read_text()
 
 
 def test_a_store_that_is_damaged_on_the_way_is_repaired_and_said(

@@ -34,11 +34,19 @@ def load_config(folder: Path) -> PreTrainedConfig:
     from transformers import AutoConfig
 
     try:
-        return AutoConfig.from_pretrained(  # type: ignore[no-any-return]  # Auto classes are untyped
+        config: PreTrainedConfig = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False
         )
     except (OSError, ValueError) as error:
         raise _refusal("model", folder, error) from error
+    if "/" in str(config._attn_implementation):  # the hub's name of a compiled kernel
+        raise ModelError(
+            f"its attention is code of the hub, {config._attn_implementation}, and kdsearch never "
+            "runs such code",
+            where=str(folder / "config.json"),
+            fix="delete attn_implementation there",
+        )
+    return config
 
 
 def load_generation_config(folder: Path) -> GenerationConfig:

@@ -138,6 +138,14 @@ def test_models_that_are_asked(
         assert "trust_remote_code" not in ended.stderr
 
 
+def test_attention_that_the_hub_brings(kd: Kd, model: Path, toy_plugin: Path) -> None:
+    """Transformers would fetch the kernel, where the library for it is installed."""
+    _edit(model / "config.json", attn_implementation="someone/attention")
+    ended = kd("evaluate", model, "-d", "toy", "--plugin", toy_plugin, "--items", 2, stdin=YES)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert "its attention is code of the hub, someone/attention" in ended.stderr
+
+
 FAST = (
     "train.max_steps=1",
     "search.configurations_per_size=1",
@@ -153,8 +161,8 @@ def search(
     """Plan or run the toy search with overrides, as small as it can be."""
 
     def call(command: str, *overrides: str, plugin: Path = toy_plugin) -> Any:
-        where = ("--run-dir", tmp_path / "run", "--display", "none", "--force")
-        where = where if command == "run" else ()
+        where = ["--run-dir", tmp_path / "run", "--display", "none", "--force"]
+        where = where if command == "run" else []
         settings = [word for each in (*FAST, *overrides) for word in ("--set", each)]
         return kd(command, toy_spec, "--plugin", plugin, *where, *settings, stdin=YES)
 
