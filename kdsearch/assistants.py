@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from kdsearch.errors import ModelError
 from kdsearch.model_folders import model_folder
 from kdsearch.spec.record import recorded_spec
+from kdsearch.storage.sums import check_sums
 
 if TYPE_CHECKING:
     from kdsearch.spec.models import Stage
@@ -51,6 +52,7 @@ def student_folder(run: Path, size: str) -> Path:
     folder = exported if exported.is_dir() else run / "trials" / trials[size] / "student"
     if not folder.is_dir():
         raise ModelError("the run's student is no longer there", where=str(folder))
+    check_sums(folder)
     return folder
 
 

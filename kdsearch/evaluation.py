@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +9,12 @@ from kdsearch.errors import ModelError, RunError, StorageError, did_you_mean
 from kdsearch.plugin.domain_calls import score_predictions
 from kdsearch.plugin.metric_sanity import check_metric
 from kdsearch.questions import chance_of
+from kdsearch.search.summary import finished_summary
 from kdsearch.spec.models import Evaluation, PromptFormat
 from kdsearch.spec.record import Record, read_record
 from kdsearch.stats.intervals import Interval, aggregate_intervals, mean_interval
 from kdsearch.storage import Folder
+from kdsearch.storage.sums import check_sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -138,8 +139,10 @@ def find_model(path: Path, size: str | None = None) -> Found:
     Raises:
         RunError: If a run has selected no student or withheld its match, or has none of that size.
         ModelError: If the path is neither.
+        DamagedFileError: If the folder has checksums and a file is not what they say.
     """
     if (path / "config.json").is_file():
+        check_sums(path)
         record = read_record(path)
         return Found(path.resolve().name, path, record)
     if not (path / "journal.jsonl").is_file():
@@ -164,14 +167,10 @@ def find_model(path: Path, size: str | None = None) -> Found:
 
 
 def _selected(run: Path) -> str | None:
-    try:
-        summary = json.loads((run / "summary.json").read_text(encoding="utf8"))
-    except OSError:
-        return None  # not finished
-    except ValueError as error:
-        raise RunError(f"not valid JSON: {error}", where=str(run / "summary.json")) from error
-    selected = summary.get("selected")
-    if summary.get("outcome") == "withheld":
+    if (summary := finished_summary(run)) is None:
+        return None
+    selected = summary["selected"]
+    if summary["outcome"] == "withheld":
         raise RunError(
             f"the run withheld its match: {'; '.join(selected['withheld'])}",
             where=str(run),

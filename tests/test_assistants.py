@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from benchmarks.audit import audit
-from kdsearch.errors import ModelError, RunError, SpecError
+from kdsearch.errors import DamagedFileError, ModelError, RunError, SpecError
 from kdsearch.local import run_locally
 from kdsearch.plan import make_plan
 from kdsearch.run import resume, run
@@ -82,6 +82,9 @@ def test_a_changed_student_is_not_resumed_with(
     (tmp_path / "second" / "summary.json").unlink()
     file = tmp_path / "runs" / "first" / "students" / "middle" / "model.safetensors"
     save_file({name: 2 * each for name, each in load_file(file).items()}, file)
+    with pytest.raises(DamagedFileError, match=r"model\.safetensors is not what its checksum says"):
+        resume(tmp_path / "second", run_locally)
+    (file.parent / "SHA256SUMS").unlink()  # on purpose, then
     with pytest.raises(RunError, match="data have changed since the run began: assistant"):
         resume(tmp_path / "second", run_locally)
 
@@ -134,6 +137,7 @@ def test_its_tokenizer_must_be_that_of_the_others(
     tokens = json.loads(own.read_text())
     tokens["model"]["vocab"] |= {"0": tokens["model"]["vocab"]["1"]}
     own.write_text(json.dumps(tokens))
+    (own.parent / "SHA256SUMS").unlink()
     both = (
         "teachers=[{scratch: {family: t5, d_model: 16, d_ff: 16, layers: 1, heads: 2}, "
         "fine_tune: {max_steps: 2}}, {run: runs/first, size: middle}]"

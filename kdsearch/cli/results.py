@@ -81,15 +81,18 @@ class Run(NamedTuple):
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run's journal and its summary, made anew while it is not finished or was cut."""
+    """Read a run's journal and sum it up, with a warning of every file that is damaged."""
+    from kdsearch.search.integrity import damage_warnings
     from kdsearch.search.journal import read
-    from kdsearch.search.summary import read_summary, summarise
+    from kdsearch.search.summary import summarise
 
     journal = folder / "journal.jsonl"
     if not journal.is_file():
         raise RunError("no run directory: it holds no journal.jsonl", where=str(folder))
     records = read(journal)
-    return Run(folder, records, read_summary(folder) or summarise(records))
+    summary = summarise(records)
+    summary["warnings"] += damage_warnings(folder, records, summary)
+    return Run(folder, records, summary)
 
 
 def _errors(run: Run, group: str | None) -> Errors:

@@ -10,10 +10,11 @@ from kdsearch.errors import RunError
 from kdsearch.events import TrialFailed
 from kdsearch.plan.paths import absolute_paths
 from kdsearch.plugin.host import Host
+from kdsearch.run.beginning import has_begun
 from kdsearch.run.extension import beyond_extension
-from kdsearch.run.integrity import damage_of, has_begun, missing_exports
 from kdsearch.run.prepared_search import Executor, PreparedSearch
 from kdsearch.search.agreement import effective, has_ended
+from kdsearch.search.integrity import damage_of, missing_exports
 from kdsearch.search.journal import read
 from kdsearch.search.summary import SUMMARY, summarise
 from kdsearch.spec.loading import differences, load_spec

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import ExitCode, RunError
@@ -17,7 +16,7 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.inputs.tally import repeat_warnings
-from kdsearch.search.agreement import effective
+from kdsearch.search.agreement import effective, has_ended
 from kdsearch.search.audits import (
     audit_figures,
     audit_warnings,
@@ -26,6 +25,7 @@ from kdsearch.search.audits import (
     takes_shortcut,
 )
 from kdsearch.search.cost import Ledger, seconds_running
+from kdsearch.search.journal import read
 from kdsearch.search.journal_facts import JournalFacts
 from kdsearch.search.ledger import reuse_warning
 from kdsearch.search.recorded_files import repair_text
@@ -49,13 +49,14 @@ INTERRUPTED = "interrupted"
 """The outcome of a run that has not finished."""
 
 
-def read_summary(run: Path) -> dict[str, Any] | None:
-    """Return the summary that a run wrote; None where there is none, or a fault has cut it."""
-    try:
-        summary = json.loads((run / SUMMARY).read_text(encoding="utf8"))
-    except (OSError, ValueError):
-        return None
-    return summary if isinstance(summary, dict) else None
+def finished_summary(run: Path) -> dict[str, Any] | None:
+    """Return the summary of a run that has ended; None of any other.
+
+    Raises:
+        RunError: If it is no run, or its journal is damaged.
+    """
+    records = read(run / "journal.jsonl")
+    return summarise(records) if has_ended(records) else None
 
 
 def summarise(records: Sequence[Record]) -> dict[str, Any]:

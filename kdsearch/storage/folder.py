@@ -179,6 +179,7 @@ def settle(folder: Path) -> None:
             with place.open("rb") as file:
                 os.fsync(file.fileno())
         elif place.is_dir():
+            place.chmod((stat.S_IMODE(place.stat().st_mode) | 0o777) & ~mask)
             sync_folder(place)
 
 

@@ -34,7 +34,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(model: Path, tmp_path: Path, toy_spec: Path, toy_host: Host) -> Path:
+def run(
+    model: Path, tmp_path: Path, toy_spec: Path, toy_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """Return a run directory that selected the model."""
     kept = tmp_path / "run" / "students" / "tiny"
     kept.parent.mkdir(parents=True)
@@ -45,8 +47,8 @@ def run(model: Path, tmp_path: Path, toy_spec: Path, toy_host: Host) -> Path:
             (kept / file.name).write_bytes(file.read_bytes())
         write_record(kept, record_of(load_spec(toy_spec, toy_host), "tiny"))
     (tmp_path / "run" / "journal.jsonl").write_text("")
-    summary = {"selected": {"size": "tiny", "path": "students/tiny"}}
-    (tmp_path / "run" / "summary.json").write_text(json.dumps(summary))
+    summary = {"outcome": "match", "selected": {"size": "tiny", "path": "students/tiny"}}
+    monkeypatch.setattr("kdsearch.evaluation.finished_summary", lambda run: summary)
     return tmp_path / "run"
 
 
