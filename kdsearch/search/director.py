@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from kdsearch.errors import RunError, StorageError
+from kdsearch.errors import RunError
 from kdsearch.events import (
     ConfirmChecked,
     ConfirmOpened,
@@ -23,7 +23,6 @@ from kdsearch.events import (
     TrialFailed,
     TrialFinished,
     TrialProgress,
-    TrialRepaired,
     TrialStarted,
     TrialStopped,
 )
@@ -31,13 +30,14 @@ from kdsearch.search.ablation import Ablations, Comparison, without_term
 from kdsearch.search.agreement import effective, has_ended, more_ablations, plan_changes
 from kdsearch.search.answers import read_confirm, read_item_scores
 from kdsearch.search.confirm import recipe_event
-from kdsearch.search.recorded_files import RecordedFiles, by_trial
+from kdsearch.search.job_requests import TEACHER, Audit, JobRequest, JobRequests, Repair
+from kdsearch.search.recorded_files import RecordedFiles, by_trial, files_below
 from kdsearch.search.reliability import confirm_check, teacher_event
+from kdsearch.search.repairs import Repairs
 from kdsearch.search.rules import Confirm, Idle, Train
 from kdsearch.search.several import places_by_domain
 from kdsearch.search.tpe import Tried
 from kdsearch.search.validity import conclude
-from kdsearch.storage import damaged_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,38 +55,6 @@ TOLD = (
     *("ended", "files"),
 )
 """What a finished trial's event takes over from its worker's result."""
-
-TEACHER = "teacher"
-"""The id of the teacher's job."""
-
-
-@dataclass(frozen=True)
-class JobRequest:
-    """Something for a worker to do; `payload` is plain data."""
-
-    id: str
-    payload: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Audit:
-    """Look at the teacher's answers, or at those of a size's best trial."""
-
-    size: str | None
-    trial: str | None
-
-
-@dataclass(frozen=True)
-class Repair:
-    """Train again what has finished: its files were damaged."""
-
-    job: Train
-    reason: str
-
-    @property
-    def size(self) -> str:
-        """Of the trial."""
-        return self.job.size
 
 
 class Director:
@@ -153,8 +121,8 @@ class Director:
         records = effective(journal.records, started.retried)
         events = [record.event for record in records]
         self.files = RecordedFiles(events)
-        self._finished_trials = {e.trial: e for e in events if isinstance(e, TrialFinished)}
-        self._started_trials = {e.trial: e for e in events if isinstance(e, TrialStarted)}
+        self._repairs = Repairs(run, self.files, events)
+        self._requests = JobRequests(run, self.files, self._settings)
         self._audited = {
             record.event.trial
             for record in journal.records
@@ -170,8 +138,8 @@ class Director:
         }
         self._teacher_ready = any(isinstance(r.event, TeacherReady) for r in journal.records)
         faults = by_trial(damaged or {})
-        self._teacher_damaged = faults.pop(None, "") if self._teacher_ready else ""
-        self._repair(faults if self._teacher_ready else {})
+        self._teacher_damaged = faults.pop(None, "")
+        self._due += self._repairs.of({str(trial): why for trial, why in faults.items()})
         checks = [r.event.items for r in journal.records if isinstance(r.event, ConfirmChecked)]
         self._checked = checks[-1] if checks else 0
         """The confirm items that the teacher's answers were checked on."""
@@ -195,9 +163,7 @@ class Director:
             if TEACHER in self._jobs:
                 return Idle.WAIT
             self._jobs[TEACHER] = None
-            rules = asdict(self.policy.rules)
-            payload = self._payload("teacher", seed=self._seed, rules=rules)
-            return JobRequest(TEACHER, payload)
+            return self._requests.teacher(self._seed, asdict(self.policy.rules))
         if any(isinstance(job, Repair) for job in self._jobs.values()):
             return Idle.WAIT
         if self._due:
@@ -211,21 +177,8 @@ class Director:
 
     def _request(self, job: Train | Repair | Confirm | Audit) -> JobRequest:
         """Return what a worker is asked for a job, and note that it is out."""
-        if isinstance(job, Confirm):
-            name, trials = f"{job.trial}-confirm", list(job.seeds or (job.trial,))
-            self._jobs[name] = job
-            students = {trial: self.files.student(trial) for trial in trials}
-            asked = {"size": job.size, "trial": job.trial, "trials": trials, "look": job.look}
-            payload = self._payload("confirm", students=students, **asked)
-            return JobRequest(name, {**payload, "answers": self.files.answers})
-        if isinstance(job, Audit):
-            name = f"{job.trial or TEACHER}-audit"
-            self._jobs[name] = job
-            students = {job.trial: self.files.student(job.trial)} if job.trial else {}
-            payload = self._payload("audit", size=job.size, trial=job.trial, students=students)
-            return JobRequest(name, payload)
-        train = job.job if isinstance(job, Repair) else job
-        self._jobs[train.trial] = job
+        request = self._requests.of(job)
+        self._jobs[request.id] = job
         if isinstance(job, Train):
             self._record(
                 TrialStarted(
@@ -237,12 +190,7 @@ class Director:
                     without=job.without,
                 )
             )
-        asked = {"size": train.size, "trial": train.trial, "seed": train.seed}
-        payload = self._payload("train", settings=self._settings(train), **asked)
-        return JobRequest(train.trial, payload)
-
-    def _payload(self, kind: str, **asked: Any) -> dict[str, Any]:
-        return {"kind": kind, "run": str(self.run), "files": self.files.teacher, **asked}
+        return request
 
     def progressed(self, job_id: str, progress: Mapping[str, Any]) -> None:
         """Take in what a running job reports; an audit's or repair's shows only life."""
@@ -268,12 +216,12 @@ class Director:
         if job is None:
             self._judge_teacher(result)
         elif isinstance(job, Repair):
-            self._repaired(job, result)
+            self._record(self._repairs.done(job, result))
         elif "damaged" in result:
-            self._repair(result["damaged"])
+            self._due += self._repairs.of(result["damaged"])
             self._due += [job] if isinstance(job, Confirm | Audit) else []
         elif isinstance(job, Confirm):
-            self._check_whole(result.get("files", {}))
+            self._repairs.check_whole(result.get("files", {}))
             if self._reliable(job, result):
                 self._record(self._tested(job, result))
         elif isinstance(job, Audit):
@@ -348,9 +296,7 @@ class Director:
             self._record(self._compared(step) if isinstance(step, Comparison) else step)
 
     def _compared(self, comparison: Comparison) -> Event:
-        own = (self.files.trials.get(trial, {}) for pair in comparison.pairs for trial in pair)
-        known = {path: found for files in own for path, found in files.items()}
-        self._check_whole({path: d for path, d in known.items() if path.endswith(".jsonl")})
+        self._repairs.check_answers(trial for pair in comparison.pairs for trial in pair)
         answers = [
             [read_item_scores(self.run / "trials" / trial / "dev.jsonl") for trial in pair]
             for pair in comparison.pairs
@@ -376,7 +322,7 @@ class Director:
             check = confirm_check(*asked, several=self.several)
             if not (check.reliable or self.policy.rules.force):
                 check = replace(check, flops=result["flops"])
-            self._record(replace(check, files=_of(result.get("files", {}), "teacher/")))
+            self._record(replace(check, files=files_below(result.get("files", {}), "teacher/")))
             if not (check.reliable or self.policy.rules.force):
                 return False
         return True
@@ -400,7 +346,7 @@ class Director:
             look=job.look,
             added=teacher.added,
         )
-        return replace(event, files=_of(result.get("files", {}), "trials/"))
+        return replace(event, files=files_below(result.get("files", {}), "trials/"))
 
     def _finished(self, job: Train, result: Mapping[str, Any]) -> Event:
         if result["settings_hash"] != self.settings_hash(self._settings(job)):
@@ -433,68 +379,13 @@ class Director:
             size=job.size, trial=job.trial, index=job.index, seed=job.seed, error=error
         )
 
-    def _repair(self, damaged: Mapping[Any, str]) -> None:
-        """Put trials whose files are damaged before all else.
-
-        Args:
-            damaged: By trial, what is wrong.
-        """
-        for trial, reason in damaged.items():
-            begun = self._started_trials[trial]
-            job = Train(trial, begun.size or "", begun.index, begun.seed, begun.without)
-            self._due.insert(0, Repair(job, reason))
-
-    def _repaired(self, repair: Repair, result: Mapping[str, Any]) -> None:
-        trial = repair.job.trial
-        before, files = self._finished_trials[trial], result["files"]
-        if trial in self.files.tested and _of(files, f"trials/{trial}/student") != (
-            self.files.student(trial)
-        ):
-            raise RunError(
-                f"{repair.reason}: it was damaged after its test on confirm, and training it again "
-                "gave another student",
-                where=str(self.run),
-                fix="restore the files, or start a new run",
-            )
-        spent = {"training": result["flops"].get("training", 0.0)}
-        self._record(
-            TrialRepaired(
-                size=repair.job.size,
-                trial=trial,
-                reason=repair.reason,
-                score=result["score"],
-                before=before.score,
-                files=files,
-                flops=spent,
-            )
-        )
-
-    def _check_whole(self, known: Mapping[str, str]) -> None:
-        """Refuse answers that were damaged since they were written.
-
-        Raises:
-            StorageError: If any were.
-        """
-        for path, fault in damaged_files(self.run, known).items():
-            raise StorageError(
-                f"damaged during the run: {fault}",
-                where=str(self.run / path),
-                fix="resume the run: it is made again",
-            )
-
     def _judge_teacher(self, result: Mapping[str, Any]) -> None:
         if self._teacher_damaged:
-            changed = [p for p, d in self.files.teacher.items() if result["files"].get(p) != d]
-            if changed:
-                raise RunError(
-                    f"{self._teacher_damaged}; made again, {changed[0]} is another one",
-                    where=str(self.run),
-                    fix="restore the file, or start a new run",
-                )
+            self._repairs.check_teacher(self._teacher_damaged, result)
             self._teacher_damaged = ""
             return
         self._teacher_ready = True
-        self._check_whole(result.get("files", {}))
+        self._repairs.check_whole(result.get("files", {}))
         asked = self.run / "teacher", result, self.guesses(), self.policy.rules
         self._record(teacher_event(*asked, self.teacher_name))
 
@@ -509,13 +400,6 @@ class Director:
     def _write(self, event: Event) -> None:
         record = self.journal.append(event)
         self.files.apply(event)
-        if isinstance(event, TrialFinished):
-            self._finished_trials[event.trial] = event
-        elif isinstance(event, TrialStarted):
-            self._started_trials[event.trial] = event
+        self._repairs.apply(event)
         for sink in self.sinks:
             sink(record)
-
-
-def _of(files: Mapping[str, str], prefix: str) -> dict[str, str]:
-    return {path: found for path, found in files.items() if path.startswith(prefix)}

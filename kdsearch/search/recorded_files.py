@@ -111,3 +111,8 @@ def repair_text(event: TrialRepaired) -> str:
         "the same score on dev" if same else f"dev {event.score:.3f} instead of {event.before:.3f}"
     )
     return f"was trained again, with {now}: {event.reason}"
+
+
+def files_below(files: Mapping[str, str], prefix: str) -> dict[str, str]:
+    """Return the digests of paths that begin with a prefix."""
+    return {path: found for path, found in files.items() if path.startswith(prefix)}

@@ -14,7 +14,7 @@ import pytest
 
 from kdsearch.cluster.launch import run_jobs
 from kdsearch.cluster.session import ray_module
-from kdsearch.search.director import JobRequest
+from kdsearch.search.job_requests import JobRequest
 from kdsearch.search.rules import Idle
 from kdsearch.spec.models import Resources
 
