@@ -126,7 +126,7 @@ class TrialProgress(Event):
     stage: int | None = None
     """Of several, the one that the student is in, from 0; steps count those of all."""
     phase: str | None = None
-    """What goes on beside training: answers to `dev`, `train` or `confirm`, or `signals`."""
+    """Beside training: answers to `dev`, `train` or `confirm`, `signals`, or `ladder`."""
     done: int | None = None
     """Rows of the phase behind it."""
     of: int | None = None

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kdsearch.distill.passes import collate, forward, source_mask
+from kdsearch.distill.phases import unheard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from kdsearch.distill.phases import Progress
     from kdsearch.plugin import Preparation
 
 CALIBRATION_ROWS = 256
@@ -88,13 +90,16 @@ def prepare(given: Preparation) -> int:
     """Measure a teacher's importance on its training rows and write it; return the tokens read."""
     rows = calibration_rows(len(given.sources))
     sources, targets = [given.sources[row] for row in rows], [given.targets[row] for row in rows]
-    measure(given.model, sources, targets).write(given.folder / IMPORTANCE)
+    measure(given.model, sources, targets, given.progress).write(given.folder / IMPORTANCE)
     return sum(map(len, [*sources, *targets]))
 
 
 @torch.inference_mode()
 def measure(
-    model: Any, sources: Sequence[Sequence[int]], targets: Sequence[Sequence[int]]
+    model: Any,
+    sources: Sequence[Sequence[int]],
+    targets: Sequence[Sequence[int]],
+    progress: Progress = unheard,
 ) -> Importance:
     """Run a model over rows and return the importance of its parts.
 
@@ -102,6 +107,7 @@ def measure(
         model: An encoder-decoder, or a Llama-type causal model.
         sources: Token ids of the prompts.
         targets: Token ids of the answers, one for each prompt.
+        progress: Told how many rows have been read.
     """
     was_training = model.training
     model.eval()
@@ -119,6 +125,7 @@ def measure(
             read = on_device["attention_mask"].bool() if causal else source_mask(on_device)
             meter.real = {"encoder": read, "decoder": read if causal else on_device["labels"] >= 0}
             forward(model, on_device)
+            progress(min(start + BATCH, len(sources)), len(sources))
     finally:
         meter.release()
         model.train(was_training)

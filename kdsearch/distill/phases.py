@@ -25,7 +25,8 @@ def phase(report: Callable[[Mapping[str, Any]], None], name: str) -> Progress:
 
     Args:
         report: Told `phase`, `done` and `of`, every `SECONDS_BETWEEN_REPORTS` at most.
-        name: `dev`, `train`, `confirm`: answers to a split; `signals`: a teacher's.
+        name: `dev`, `train`, `confirm`: answers to a split; `signals`: a teacher's; `ladder`: its
+            preparation.
     """
     reported = time.monotonic()
 

@@ -77,7 +77,9 @@ def prepare_teachers(
         cut = workspace.read_all(reader)
     else:
         spent = 2.0 * first.facts.compute_parameters
-        done[first.name].flops["signals"] += spent * workspace.prepare_ladder(reader)
+        done[first.name].flops["signals"] += spent * workspace.prepare_ladder(
+            reader, phase(report, "ladder")
+        )
     signals, flops = ready.provide(reader)
     done[first.name].flops["signals"] += flops
     for place, stage in enumerate(workspace.earlier):

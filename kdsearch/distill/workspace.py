@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kdsearch.distill.consistency_checks import as_recorded
 from kdsearch.distill.data import Encoder, Rows, encode
 from kdsearch.distill.loading import load_tokenizer
+from kdsearch.distill.phases import unheard
 from kdsearch.distill.staff import OneTeacher, Staff
 from kdsearch.distill.students import domain_tokenizer
 from kdsearch.distill.views import Taught, view_columns
@@ -32,6 +33,7 @@ from kdsearch.storage import Folder, damaged_files, digest, read_sealed, sealed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from kdsearch.distill.phases import Progress
     from kdsearch.distill.sources import Source
     from kdsearch.plugin import Example, Prediction, View
     from kdsearch.predictions import Predictions
@@ -194,7 +196,7 @@ class Workspace:
         """Return a size of the ladder as the plan counted it."""
         return Size(**next(size for size in self.manifest["sizes"] if size["name"] == name))
 
-    def prepare_ladder(self, teacher: Student) -> int:
+    def prepare_ladder(self, teacher: Student, progress: Progress = unheard) -> int:
         """Let the ladder learn from the teacher what it builds with; return the tokens read."""
         ladder, config = self.parts.ladder, self.parts.ladder_config
         if not isinstance(ladder, PreparedLadder):
@@ -204,9 +206,8 @@ class Workspace:
             trains = [stage.assigned.train for stage in (*self.earlier, self)]
             texts = texts_of(self.spec, self.whole_parts, self.teacher_facts, trains)
         with self.files.fill(self.ladder_folder) as draft:
-            given = Preparation(
-                teacher.model, teacher.tokenizer, rows.sources, rows.targets, texts, draft
-            )
+            read = rows.sources, rows.targets, texts
+            given = Preparation(teacher.model, teacher.tokenizer, *read, draft, progress)
             with PluginCall(f"ladder '{ladder.name}'", "prepare", ends_only=True):
                 prepared = ladder.prepare(config, self.teacher_facts, given)
             Folder(draft).write(PREPARED, sealed({"teacher_ids": prepared.teacher_ids}))

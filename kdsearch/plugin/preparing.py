@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from kdsearch.facts import ModelFacts
@@ -27,6 +27,9 @@ class Preparation:
     """The training texts, if the ladder's options read them."""
     folder: Path
     """Where to write what `build` needs."""
+    progress: Callable[[int, int], None] = lambda done, of: None
+    """To be called with how many rows are done, and of how many, while the teacher reads: a job that
+    says nothing for `train.stall_timeout` minutes is ended."""
 
 
 class Prepared(NamedTuple):
