@@ -28,8 +28,8 @@ class Preparation:
     folder: Path
     """Where to write what `build` needs."""
     progress: Callable[[int, int], None] = lambda done, of: None
-    """To be called with how many rows are done, and of how many, while the teacher reads: a job that
-    says nothing for `train.stall_timeout` minutes is ended."""
+    """To be called while the teacher reads, with how many rows are done and of how many: a job
+    that says nothing for `train.stall_timeout` minutes is ended."""
 
 
 class Prepared(NamedTuple):
