@@ -1,7 +1,7 @@
 """Everything that kdsearch writes: whole or not at all, inside its folder, checked when read."""
 
 from kdsearch.storage.digests import damaged_files, digest
-from kdsearch.storage.faults import storage_fault
+from kdsearch.storage.disk_errors import storage_fault
 from kdsearch.storage.folder import Folder
 from kdsearch.storage.names import FileName, file_name
 from kdsearch.storage.sealed import read_sealed, sealed

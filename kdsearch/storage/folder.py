@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 from kdsearch.errors import RunError, StorageError
-from kdsearch.storage.faults import storage_fault
+from kdsearch.storage.disk_errors import storage_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
