@@ -30,12 +30,14 @@ test: .venv/installed-dev
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -q -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m "not slow" $(ARGS)
 
 slow: .venv/installed-dev
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
 	$(BIN)/python -m benchmarks.level
 	$(BIN)/python -m benchmarks.simulate_search
+	$(BIN)/python -m benchmarks.mutations
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.chaos
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --quiet --fix .

@@ -15,6 +15,9 @@ from kdsearch.plugin.host import Host
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # a thread a process: torch takes every core otherwise
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _STATE = tempfile.TemporaryDirectory(prefix="kdsearch-state-")
 
 # A loaded machine is no fault of the code.

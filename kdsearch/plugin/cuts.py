@@ -18,10 +18,10 @@ from pydantic import BaseModel, Field
 from kdsearch.errors import SpecError
 from kdsearch.facts import ModelFacts, facts_of_config
 from kdsearch.plugin.api import Options, Size, Student
+from kdsearch.plugin.file_names import FileName
 from kdsearch.plugin.ladders import resolve
 from kdsearch.plugin.preparing import Prepared
 from kdsearch.plugin.vocabulary import trim
-from kdsearch.storage import FileName
 
 if TYPE_CHECKING:
     from kdsearch.plugin.preparing import Preparation

@@ -22,7 +22,7 @@ from kdsearch.facts import (
 )
 from kdsearch.model_folders import located, model_folder
 from kdsearch.plugin.api import Options, Size, Student
-from kdsearch.storage import FileName
+from kdsearch.plugin.file_names import FileName
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from kdsearch.plugin.file_names import FileName
 from kdsearch.spec.base import Open, Strict
 from kdsearch.spec.cache import Cache
 from kdsearch.spec.objective import LossTerm, options_of
@@ -34,7 +35,7 @@ from kdsearch.spec.teachers import (
     teacher_of,
 )
 from kdsearch.spec.training import SearchableTraining, Training
-from kdsearch.storage import FileName, file_name
+from kdsearch.storage import file_name
 
 MOST_CONFIGURATIONS = 1_000
 """A size; each is drawn and validated before anything runs, 1,000 within a second."""

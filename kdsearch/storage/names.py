@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
-
-from pydantic import AfterValidator
 
 NAME_PATTERN = r"[A-Za-z0-9](?:[A-Za-z0-9._+@=-]*[A-Za-z0-9_+@=-])?"
 """Letters, digits and `._+@=-`; begins with a letter or digit, and does not end with a dot."""
@@ -30,7 +27,3 @@ def file_name(name: str) -> str:
             f"digit, at most {LONGEST_NAME} in all"
         )
     return name
-
-
-FileName = Annotated[str, AfterValidator(file_name)]
-"""A field of a spec that becomes a file or folder."""

@@ -28,7 +28,11 @@ def python(*arguments: object, path: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize(
     ("kind", "plural", "tests"),
-    [("domain", "domains", 9), ("loss", "losses", 8), ("ladder", "ladders", 5)],
+    [
+        pytest.param("domain", "domains", 9, marks=pytest.mark.slow),
+        ("loss", "losses", 8),
+        pytest.param("ladder", "ladders", 5, marks=pytest.mark.slow),
+    ],
 )
 def test_what_is_new_installs_is_listed_and_keeps_its_contract(
     kd: Kd, tmp_path: Path, kind: str, plural: str, tests: int

@@ -21,7 +21,7 @@ DEAD: dict[str, Any] = {"Alive": False, "Resources": {"CPU": 64.0, "GPU": 8.0}}
 
 
 @pytest.mark.parametrize(
-    ("asked", "gpus"), [(0, None), (0.1, 0.125), (0.3, 0.5), (0.5, 0.5), (0.7, 1), (1, 1), (1.5, 2)]
+    ("asked", "gpus"), [(0, None), (0.1, 0.125), (0.3, 0.5), (0.5, 0.5), (0.7, 1), (1, 1), (2, 2)]
 )
 def test_shares_of_a_gpu_are_rounded_up(asked: float, gpus: float | None) -> None:
     assert trial_shape(Resources(gpus=asked)).get("GPU") == gpus

@@ -57,8 +57,8 @@ def test_an_address_that_answers_or_that_ray_looks_up_is_left_to_ray() -> None:
 
 
 def test_a_trial_that_no_machine_could_hold_is_refused_before_a_cluster_starts() -> None:
-    with pytest.raises(RunError, match="a trial asks for 100000 CPU") as caught:
-        check_cluster(Resources(cpus=100_000))
+    with pytest.raises(RunError, match="a trial asks for 10000 CPU") as caught:
+        check_cluster(Resources(cpus=10_000))
     assert caught.value.where == "resources"
     check_cluster(Resources())
 
