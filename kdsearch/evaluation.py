@@ -154,7 +154,10 @@ def find_model(path: Path, size: str | None = None) -> Found:
     if size is not None:
         if size not in kept:
             raise RunError(
-                f"the run keeps no student '{size}': {did_you_mean(size, kept)}", where=str(path)
+                f"the run keeps no student '{size}': {did_you_mean(size, kept)}",
+                where=str(path),
+                fix="only those that confirm tested are kept; name the folder of a trial's own, "
+                f"{path / 'trials'}/TRIAL/student",
             )
         return find_model(path / "students" / size)
     selected = _selected(path)

@@ -50,8 +50,10 @@ class RunStarted(Event):
     plan: Mapping[str, Any]
     """What the run is going to do: sizes, configurations, margin, planned costs."""
     resumed: bool = False
+    id: str | None = None
+    """Of the run, as in its manifest; None in journals of older versions."""
     retried: tuple[str, ...] = ()
-    """Failed trials that are trained again."""
+    """Failed trials that are trained again, and failed audits (`TRIAL-audit`) that are repeated."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "retried", tuple(self.retried))

@@ -179,7 +179,9 @@ def test_a_directory_in_which_nothing_has_begun_is_begun(
     (tmp_path / "run").mkdir()
     for name in left:
         (tmp_path / "run" / name).touch()
-    with pytest.raises(RunError, match="a run that was stopped before it began is begun by"):
+    with pytest.raises(
+        RunError, match="begin a run that was stopped before it began by kdsearch run"
+    ):
         resume(tmp_path / "run", run_locally)
     search.until(tmp_path / "run", "run_started")
     assert (tmp_path / "run" / "manifest.json").exists()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from kdsearch.cluster.nodes import check_visible, count_slots, fitting, trial_shape
 from kdsearch.cluster.session import LOCAL, check_address, ray_session
+from kdsearch.cluster.stalls import STALLS
 from kdsearch.errors import RunError
 from kdsearch.storage import Folder
 
@@ -70,7 +71,9 @@ def run_jobs(
         shape = trial_shape(resources)
         nodes = fitting(ray.nodes(), shape)
         slots = count_slots(nodes, shape)
-        Folder(folder.parent).make(folder.name)
+        own = Folder(folder.parent)
+        own.make(folder.name)
+        own.remove(folder.name, STALLS)  # of an earlier driver's workers
         check_visible(ray, nodes, folder.absolute())
         locks = folder.absolute() / "locks"
         searcher = DirectedSearcher(

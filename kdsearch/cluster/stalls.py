@@ -17,7 +17,9 @@ from kdsearch.storage import Folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-FOLDER = Path("ray", "stalls")
+STALLS = "stalls"
+
+FOLDER = Path("ray", STALLS)
 """In the run directory."""
 
 

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from kdsearch.cluster.session import ray_module
 from kdsearch.cluster.stalls import take_stall, watched
-from kdsearch.errors import RunError, told
+from kdsearch.errors import RunError, StorageError, told
 from kdsearch.masking import masked
 from kdsearch.search.run_faults import described, run_fault
 from kdsearch.storage import Folder
@@ -86,6 +86,12 @@ def _held(folder: Path, job: str) -> AbstractContextManager[object]:
     Raises:
         RunError: If another worker does not let go.
     """
+    if not folder.parent.is_dir():  # the driver has made it
+        raise StorageError(
+            "the run directory is not there: is it mounted on this node?",
+            where=str(folder.parent.parent),
+            fix="mount it, then resume the run",
+        )
     Folder(folder.parent).make(folder.name)
     try:
         return FileLock(folder / f"{job}.lock").acquire(timeout=SECONDS_TO_LET_GO)

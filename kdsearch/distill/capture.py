@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors.torch import save
 from torch import Tensor
 
 from kdsearch.distill.group import TeacherGroup
 from kdsearch.distill.passes import collate
 from kdsearch.distill.phases import unheard
+from kdsearch.distill.progress import SECONDS_BETWEEN_REPORTS
 from kdsearch.distill.signals import Axis, Told, lengths, masks, teacher_signals
 from kdsearch.distill.store import DamagedStoreError, Layout, Shard, StoreFiles, shard_line
 from kdsearch.errors import ModelError
@@ -100,11 +102,14 @@ def capture(
     owned.make()
     listed = stored_rows(rows)
     path = folder / store_name(teacher, request, listed)
-    with FileLock(f"{path}.lock"):
+    with _locked(owned.path(f"{path.name}.lock"), progress):
         try:
-            files = StoreFiles(path)
+            files = StoreFiles(owned.path(path.name))
             shards = files.shards()
-            whole = [shard for shard in shards if files.holds(shard)]
+            whole = []
+            for stored in shards:
+                progress(0, len(listed))
+                whole += [stored] if files.holds(stored) else []
             damaged = sum(len(shard.rows) for shard in shards if shard not in whole)
         except DamagedStoreError:
             damaged = len(listed) if (path / "shards.jsonl").exists() else 0
@@ -120,6 +125,22 @@ def capture(
     size = StoreFiles(path).size
     tokens = sum(len(listed[row].source) + len(listed[row].target) for row in computed)
     return Captured(path, size, len(listed), len(computed), tokens, damaged)
+
+
+@contextmanager
+def _locked(lock: Path, progress: Progress) -> Iterator[None]:
+    """Hold a lock; whoever waits for another one's work says that it is alive."""
+    held = FileLock(lock)
+    while True:
+        try:
+            held.acquire(timeout=SECONDS_BETWEEN_REPORTS)
+            break
+        except Timeout:
+            progress(0, 0)
+    try:
+        yield
+    finally:
+        held.release()
 
 
 def _tell(progress: Progress, of: int, done: int) -> None:

@@ -150,7 +150,7 @@ def fit(
         ),
         training,
         steps=budget(training, rows),
-        folder=folder,
+        folder=workspace.files.make(folder),
         seed=job["seed"],
         report=report,
         groups=[example.group for example in rows.examples[:trained]],

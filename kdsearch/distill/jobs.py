@@ -188,7 +188,7 @@ def answer_confirm(workspace: Workspace, job: Mapping[str, Any], report: Report)
     if damaged := _damaged_students(workspace, job["trials"], job.get("students", {})):
         return {"damaged": damaged}
     splits = [split_name(look) for look in range(1, 1 + job.get("look", 1))]
-    with FileLock(root / "confirm.lock"):
+    with FileLock(workspace.files.path(root / "confirm.lock")):
         for split in _unanswered(workspace, root, splits, known):
             first = workspace.teachers[0]
             if first.given is not None:

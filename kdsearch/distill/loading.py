@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 from kdsearch.errors import ModelError
 from kdsearch.plugin import Student
 from kdsearch.spec.teachers import TeacherType
@@ -99,7 +101,7 @@ def load_model(folder: Path) -> PreTrainedModel:
             use_safetensors=True,
             dtype="float32",
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise _refusal("model", folder, error) from error
 
 

@@ -17,7 +17,7 @@ from kdsearch.distill.store import DamagedStoreError, SignalStore
 from kdsearch.model_folders import fingerprint
 from kdsearch.spec.cache import CacheMode
 from kdsearch.spec.signals import TOGETHER, stored_bytes
-from kdsearch.storage import check_space, read_sealed, sealed
+from kdsearch.storage import check_space, digest, read_sealed, sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -167,7 +167,7 @@ def _asked(workspace: Workspace, name: str, load: Load) -> Any:
 def _store(workspace: Workspace, name: str, rows: Rows, load: Load, progress: Progress) -> Captured:
     staff = workspace.staff
     named = [name] if name != TOGETHER else staff.names
-    prints = [fingerprint(staff[teacher].folder) for teacher in named]
+    prints = [_identity(staff[teacher].folder) for teacher in named]
     weights = (
         prints[0] if name != TOGETHER else hashlib.sha256(" ".join(prints).encode()).hexdigest()
     )
@@ -180,6 +180,12 @@ def _store(workspace: Workspace, name: str, rows: Rows, load: Load, progress: Pr
         lambda: _asked(workspace, name, load),
         progress=progress,
     )
+
+
+def _identity(folder: Path) -> str:
+    """Hash what a model says by: its weights, and how its configuration reads them."""
+    told = f"{fingerprint(folder)} {digest(folder / 'config.json')}"
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def _planned_bytes(workspace: Workspace, name: str, rows: Rows) -> int:

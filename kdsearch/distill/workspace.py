@@ -92,18 +92,18 @@ class Workspace:
     @property
     def _home(self) -> Path:
         """Where what is known of the stage's teachers lies."""
-        return self.run if self._is_last else self.run / "stages" / str(self.place)
+        return self.run if self._is_last else self.files.path("stages", str(self.place))
 
     @property
     def teacher_root(self) -> Path:
         """Where the first teacher's answers, signals and, if made here, weights lie."""
-        return self._home / "teacher"
+        return self.files.path(self._home / "teacher")
 
     @property
     def signal_folder(self) -> Path:
         """Where the teacher's signals lie."""
         shared = self.spec.cache.path
-        return Path(shared) if shared else self.teacher_root / "signals"
+        return Path(shared) if shared else self.files.path(self.teacher_root / "signals")
 
     @property
     def signal_note(self) -> Path:

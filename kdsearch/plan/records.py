@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kdsearch.assistants import student_folder
-from kdsearch.model_folders import fingerprint
+from kdsearch.model_folders import fingerprint, model_folder
 from kdsearch.predictions import Predictions, predictions_fingerprint
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class SourceHashes(NamedTuple):
 
 
 def source_fingerprints(stage: PlannedStage, asked: Sequence[Example]) -> SourceHashes:
-    """Return hashes of answers and of earlier students that teach in a stage.
+    """Return hashes of the answers, models and earlier students that teach in a stage.
 
     Args:
         stage: The stage.
@@ -66,6 +66,8 @@ def source_fingerprints(stage: PlannedStage, asked: Sequence[Example]) -> Source
             path = Path(source.predictions)
             found[f"predictions{at}"] = Predictions(path).fingerprint(asked)
             earlier[f"predictions{at}"] = predictions_fingerprint(path)
+        if source.model is not None:
+            found[f"weights{at}"] = fingerprint(model_folder(source.model))
         if source.run is not None:
             folder = student_folder(Path(source.run), str(source.size))
             found[f"assistant{at}"] = fingerprint(folder)

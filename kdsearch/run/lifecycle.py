@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError
-from kdsearch.events import TrialFailed
 from kdsearch.plan.paths import absolute_paths
 from kdsearch.plugin.host import Host
-from kdsearch.run.beginning import has_begun
+from kdsearch.run.beginning import check_complete, check_own, has_begun
 from kdsearch.run.extension import beyond_extension
 from kdsearch.run.prepared_search import Executor, PreparedSearch
-from kdsearch.search.agreement import effective, has_ended
+from kdsearch.search.agreement import effective, failed_job, has_ended
 from kdsearch.search.integrity import damage_of, missing_exports
 from kdsearch.search.journal import read
 from kdsearch.search.summary import SUMMARY, summarise
@@ -130,8 +129,8 @@ def resume(
     Args:
         run_directory: The run.
         executor: Where jobs run.
-        retry_failed: Train failed trials again, also of a finished run. Where confirm was opened
-            before, what it tests from now on is exploratory.
+        retry_failed: Train failed trials again and repeat failed audits, also of a finished run.
+            Where confirm was read before, what it tests of them from now on is exploratory.
         sinks: Shown every event.
 
     Raises:
@@ -139,10 +138,12 @@ def resume(
     """
     manifest = read_manifest(run_directory)
     host, spec = _begun(run_directory, manifest)
+    check_complete(run_directory)
     journal = run_directory / "journal.jsonl"
     records = read(journal) if journal.exists() else []
+    check_own(records, manifest, resumed=True)
     damaged = damage_of(run_directory, records)
-    retried = failed_trials(records) if retry_failed else ()
+    retried = failed_jobs(records) if retry_failed else ()
     finished = _finished(run_directory, records)
     if finished is not None and not (damaged or retried):
         return finished
@@ -154,10 +155,10 @@ def resume(
     )
 
 
-def failed_trials(records: Sequence[Record]) -> tuple[str, ...]:
-    """Return the trials of a run that failed, but for those that were tried again since."""
+def failed_jobs(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return the trials and audits of a run that failed, but for those tried again since."""
     events = [record.event for record in effective(records)]
-    return tuple(sorted(e.trial for e in events if isinstance(e, TrialFailed) and e.trial))
+    return tuple(sorted(filter(None, map(failed_job, events))))
 
 
 def _finished(run_directory: Path, records: Sequence[Record]) -> dict[str, Any] | None:
@@ -199,7 +200,8 @@ def _begun(run_directory: Path, manifest: dict[str, Any]) -> tuple[Host, SearchS
         raise RunError(
             f"the spec has changed since the run began: {'; '.join(changed)}",
             where=str(run_directory / "spec.yaml"),
-            fix="undo the change, or start a new run",
+            fix="undo the change, or start a new run; where an addition was interrupted, give the "
+            "new spec again by kdsearch run --allow-exploratory",
         )
     return host, spec
 
@@ -215,6 +217,7 @@ def read_manifest(run_directory: Path) -> dict[str, Any]:
         raise RunError(
             "no run directory: no manifest.json",
             where=str(run_directory),
-            fix="check the path; a run that was stopped before it began is begun by kdsearch run",
+            fix="check the path; begin a run that was stopped before it began by kdsearch run, and "
+            "restore the file where a run has lost it",
         )
     return read_sealed(file, optional=True)

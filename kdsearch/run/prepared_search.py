@@ -18,8 +18,10 @@ from kdsearch.events import ConfirmOpened, RunStarted
 from kdsearch.inputs.added_items import added_path, read_added, split_name, write_added
 from kdsearch.inputs.consistency import changes, input_hashes
 from kdsearch.plan import Plan, make_plan
+from kdsearch.plan.plugin_hashes import check_plugins, plugin_hashes
 from kdsearch.plan.records import measures_of, source_fingerprints
 from kdsearch.questions import Questions
+from kdsearch.run.beginning import check_own
 from kdsearch.run.checks import Inputs, check_judging, check_search
 from kdsearch.search.agreement import plan_changes
 from kdsearch.search.director import Director, Sink
@@ -158,6 +160,7 @@ class PreparedSearch:
             "versions": versions,
             "plugins": sorted(str(source) for source in sources),
             "plugin_files": [str(file) for file in self.host.files],
+            "plugin_hashes": plugin_hashes(self.parts),
             "seed": self.spec.search.seed,
             "threads": self.spec.resources.cpus,
             "force": force,
@@ -211,6 +214,7 @@ class PreparedSearch:
                 where=f"domain {self.parts.domain.name}",
                 fix="restore them, or start a new run",
             )
+        check_plugins(manifest.get("plugin_hashes", {}), plugin_hashes(self.parts))
         for opening in self.openings:
             found = fingerprint(self.confirm_at(opening.look))
             if opening.look > 1 and found != opening.fingerprint:
@@ -290,6 +294,7 @@ class PreparedSearch:
         """
         self.ledger.check_writable()
         with Journal(self.folder / "journal.jsonl") as journal:
+            check_own(journal.records, manifest, resumed=resumed)
             if again is not None:
                 self._add(again, journal)
             self._write(manifest)
@@ -301,6 +306,7 @@ class PreparedSearch:
                 run=self.folder.name,
                 plan=self.plan.to_json(),
                 resumed=resumed,
+                id=manifest.get("id"),
                 retried=tuple(retried),
             )
             director = Director(

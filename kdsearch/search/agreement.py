@@ -12,6 +12,7 @@ from kdsearch.events import (
     ConfirmOpened,
     ConfirmTested,
     Event,
+    ModelAudited,
     Record,
     RunFinished,
     RunStarted,
@@ -22,6 +23,10 @@ from kdsearch.search.ablation import ablated_trials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
+
+
+AUDIT = "-audit"
+"""Ends the name of an audit's job."""
 
 
 def replay(
@@ -54,20 +59,34 @@ def replay(
 
 
 def effective(records: Sequence[Record], retried: Collection[str] = ()) -> list[Record]:
-    """Return a journal without the failures of trials that were, or are to be, tried again.
+    """Return a journal without the failures of jobs that were, or are to be, tried again.
 
     Args:
         records: The whole journal.
-        retried: Trials that are to be tried again now.
+        retried: Trials and audits that are to be tried again now.
     """
     again = set(retried)
     kept: list[Record] = []
     for record in reversed(records):
         if isinstance(record.event, RunStarted):
             again |= set(record.event.retried)
-        if not (isinstance(record.event, TrialFailed) and record.event.trial in again):
+        if failed_job(record.event) not in again:
             kept.append(record)
     return kept[::-1]
+
+
+def failed_job(event: Event) -> str | None:
+    """Return the job that an event says has failed: a trial, or `TRIAL-audit`; None of others."""
+    if isinstance(event, TrialFailed):
+        return event.trial
+    if isinstance(event, ModelAudited) and event.error:
+        return f"{event.trial or 'teacher'}{AUDIT}"
+    return None
+
+
+def trials_among(retried: Sequence[str]) -> bool:
+    """Whether trials are among what is tried again, so that decisions are made anew."""
+    return any(not name.endswith(AUDIT) for name in retried)
 
 
 def first_opening(event: Event) -> bool:
@@ -102,7 +121,7 @@ def first_under_present_plan(records: Sequence[Record]) -> int:
     for place, record in enumerate(records):
         if isinstance(record.event, RunStarted):
             now = _terms(record.event.plan)
-            if terms is not None and (now != terms or record.event.retried):
+            if terms is not None and (now != terms or trials_among(record.event.retried)):
                 position = place
             terms = now
     return position

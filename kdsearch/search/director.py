@@ -27,7 +27,13 @@ from kdsearch.events import (
     TrialStopped,
 )
 from kdsearch.search.ablation import Ablations, Comparison, without_term
-from kdsearch.search.agreement import effective, has_ended, more_ablations, plan_changes
+from kdsearch.search.agreement import (
+    effective,
+    has_ended,
+    more_ablations,
+    plan_changes,
+    trials_among,
+)
 from kdsearch.search.answers import read_confirm, read_item_scores
 from kdsearch.search.confirm import recipe_event
 from kdsearch.search.job_requests import TEACHER, Audit, JobRequest, JobRequests, Repair
@@ -123,11 +129,7 @@ class Director:
         self.files = RecordedFiles(events)
         self._repairs = Repairs(run, self.files, events)
         self._requests = JobRequests(run, self.files, self._settings)
-        self._audited = {
-            record.event.trial
-            for record in journal.records
-            if isinstance(record.event, ModelAudited)
-        }
+        self._audited = {e.trial for e in events if isinstance(e, ModelAudited) and not e.error}
         self._steps: dict[str, tuple[int, int]] = {}
         """By job: the step that it has reached, and of how many."""
         self.ablations = Ablations(started.plan.get("ablate", ()), policy.rules)
@@ -147,7 +149,8 @@ class Director:
         more = more_ablations(journal.records, started.plan)
         again = bool(changed or more or added or started.retried)
         self.finished = not again and has_ended(journal.records)
-        due = policy.restore(records, changed=changed or bool(started.retried))
+        retried = trials_among(started.retried)
+        due = policy.restore(records, changed=changed or retried, retried=retried)
         for record in records:
             self.ablations.apply(record.event)
         if not self.finished:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from kdsearch.search.agreement import AUDIT
 from kdsearch.search.rules import Confirm, Train
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class JobRequests:
         if isinstance(job, Audit):
             students = {job.trial: self.files.student(job.trial)} if job.trial else {}
             payload = self._payload("audit", size=job.size, trial=job.trial, students=students)
-            return JobRequest(f"{job.trial or TEACHER}-audit", payload)
+            return JobRequest(f"{job.trial or TEACHER}{AUDIT}", payload)
         train = job.job if isinstance(job, Repair) else job
         asked = {"size": train.size, "trial": train.trial, "seed": train.seed}
         payload = self._payload("train", settings=self.settings(train), **asked)

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from kdsearch.errors import RunError, StorageError
 from kdsearch.events import SCHEMA, Event, Record
-from kdsearch.storage.folder import sync_folder
+from kdsearch.storage.folder import Folder, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +40,13 @@ class Journal:
         path: The `.jsonl` file, made if missing; the lock lies beside it as `.lock`.
 
     Raises:
-        RunError: If another process writes it, or a line is corrupt.
+        RunError: If another process writes it, a line is damaged, or it is a link.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = FileLock(path.with_suffix(".lock"), thread_local=False)
+        owned = Folder(path.absolute().parent)
+        self.path = owned.path(path.name)
+        self._lock = FileLock(owned.path(path.with_suffix(".lock").name), thread_local=False)
         try:
             self._lock.acquire(timeout=0)
         except Timeout as error:

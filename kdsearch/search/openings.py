@@ -8,7 +8,7 @@ from hashlib import sha256
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from kdsearch.events import ConfirmOpened, ConfirmTested, TrialFinished
+from kdsearch.events import ConfirmOpened, ConfirmTested, TrialFinished, TrialRepaired
 from kdsearch.search.rules import Verdict
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class RunOpenings:
         """Return a hash of all that is to be tested: items, and what came before them."""
         found = sha256(b"".join(sorted(self.items)))
         for event in (record.event for record in self.journal.records):
+            if isinstance(event, TrialFinished | TrialRepaired) and event.files:
+                found.update(repr(sorted(event.files.items())).encode())
             if isinstance(event, TrialFinished | ConfirmTested):
                 score = event.score if isinstance(event, TrialFinished) else event.student_score
                 counts = event.student_only, event.teacher_only, event.items

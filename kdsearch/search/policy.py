@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from kdsearch.errors import RunError
 from kdsearch.events import (
+    ConfirmChecked,
     ConfirmOpened,
     ConfirmTested,
     Event,
     Record,
+    RunStarted,
     SizeDecided,
     TrialFailed,
     TrialFinished,
@@ -154,7 +156,9 @@ class Policy:
             return "not needed: the search went another way"
         return self._futile.get(trial)
 
-    def restore(self, records: Sequence[Record], *, changed: bool = False) -> list[Event]:
+    def restore(
+        self, records: Sequence[Record], *, changed: bool = False, retried: bool = False
+    ) -> list[Event]:
         """Replay a journal into a fresh policy.
 
         Unfinished jobs are handed out again, finished ones never. Decisions of an earlier plan are
@@ -162,7 +166,10 @@ class Policy:
 
         Args:
             records: The whole journal.
-            changed: Whether the plan is about to change: more sizes, or more configurations.
+            changed: Whether the plan is about to change: more sizes, more configurations, or failed
+                trials tried again.
+            retried: Whether it is only the latter: further tests are exploratory if confirm was
+                read, not if it was declared.
 
         Returns:
             Decisions that follow but were not written before the run ended: to be appended.
@@ -180,9 +187,10 @@ class Policy:
         self._looks.remember(
             [r.event for r in records[:present] if isinstance(r.event, ConfirmTested)]
         )
-        self._exploratory = any(
-            isinstance(record.event, ConfirmOpened) for record in records[:present]
-        )
+        begun = records[present].event if present < len(records) else None
+        retried = retried or (isinstance(begun, RunStarted) and bool(begun.retried))
+        marks = (ConfirmChecked, ConfirmTested) if retried else ConfirmOpened
+        self._exploratory = any(isinstance(record.event, marks) for record in records[:present])
         openings = (record.event for record in records[present:] if first_opening(record.event))
         self._opened = next((event for event in openings if isinstance(event, ConfirmOpened)), None)
         return replay(records, present, self.apply)
@@ -350,7 +358,9 @@ class Policy:
     def _give_up_recipe(self, position: int) -> SizeDecided:
         """Leave a size undecided whose seeds failed."""
         then = self._route.after_confirm(False)
-        few = f"too few of its {self.rules.seeds} seeds finished"
+        recipe = self._recipe(position)
+        failed = len(recipe.failed) if recipe is not None else 0
+        few = f"{failed} of its {self.rules.seeds} seeds failed (kdsearch resume --retry-failed)"
         reason = f"{self.sizes[position].name} is undecided: {few}; {then}"
         return self._decided(position, Verdict.UNDECIDED, "dev", reason)
 

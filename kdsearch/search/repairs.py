@@ -1,7 +1,7 @@
 """What of a run is made again because its files were damaged.
 
-Decisions stand: they were made by what the journal says. Only a student that confirm has tested
-must come out the same, else what would be exported is not what was tested.
+Decisions stand: they were made by what the journal says. Once confirm has been opened, students
+must come out the same: else several could be tested at the price of one.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kdsearch.errors import RunError, StorageError
-from kdsearch.events import Event, TrialFinished, TrialRepaired, TrialStarted
+from kdsearch.events import ConfirmOpened, Event, TrialFinished, TrialRepaired, TrialStarted
 from kdsearch.search.job_requests import Repair
 from kdsearch.search.recorded_files import files_below
 from kdsearch.search.rules import Train
@@ -36,6 +36,8 @@ class Repairs:
         self.files = files
         self._started: dict[str, TrialStarted] = {}
         self._finished: dict[str, TrialFinished] = {}
+        self._opened = False
+        """Whether confirm was opened, for the students that there were."""
         for event in events:
             self.apply(event)
 
@@ -45,6 +47,8 @@ class Repairs:
             self._started[event.trial or ""] = event
         elif isinstance(event, TrialFinished):
             self._finished[event.trial or ""] = event
+        elif isinstance(event, ConfirmOpened):
+            self._opened = True
 
     def of(self, damaged: Mapping[str, str]) -> list[Repair]:
         """Return what is to be trained again.
@@ -63,14 +67,14 @@ class Repairs:
         """Return what to journal of a trial that was trained again.
 
         Raises:
-            RunError: If it was tested on confirm, and is another student now.
+            RunError: If confirm was opened for it, and it is another student now.
         """
         trial, files = repair.job.trial, result["files"]
         student = files_below(files, f"trials/{trial}/student")
-        if trial in self.files.tested and student != self.files.student(trial):
+        if self._opened and student != self.files.student(trial):
             raise RunError(
-                f"{repair.reason}: it was damaged after its test on confirm, and training it again "
-                "gave another student",
+                f"{repair.reason}: it was damaged after confirm had been opened, and training it "
+                "again gave another student",
                 where=str(self.run),
                 fix="restore the files, or start a new run",
             )

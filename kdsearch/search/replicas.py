@@ -30,6 +30,7 @@ class Recipe:
     waiting: list[int]
     """Seeds to hand out."""
     finished: list[int] = field(default_factory=list)
+    failed: list[int] = field(default_factory=list)
     out: set[int] = field(default_factory=set)
 
     def trial(self, seed: int) -> str:
@@ -49,8 +50,9 @@ class Recipe:
         self.out.discard(seed)
         if seed in self.waiting:  # a replay: it was handed out before the run was killed
             self.waiting.remove(seed)
-        if finished and seed not in self.finished:
-            self.finished.append(seed)
+        ended = self.finished if finished else self.failed
+        if seed not in ended:
+            ended.append(seed)
 
     def give_back(self, seed: int) -> None:
         """Let an interrupted seed be handed out again."""
@@ -65,8 +67,8 @@ class Recipe:
 
     @property
     def testable(self) -> bool:
-        """Whether enough seeds finished to speak of the recipe."""
-        return len(self.finished) >= SMALLEST_SEEDS
+        """Whether every seed finished: those that did not may be the worst ones."""
+        return not self.failed and len(self.finished) >= SMALLEST_SEEDS
 
     @property
     def trials(self) -> tuple[str, ...]:

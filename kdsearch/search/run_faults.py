@@ -33,6 +33,8 @@ def run_fault(error: BaseException, run: Path) -> KdsearchError | None:
     fault = storage_fault(error)
     if fault is None and exhausted(run):
         fault = "no space left on device"
+    if fault is None and not run.is_dir():
+        fault = "the run directory is not there any more"
     if fault is None:
         return None
     return StorageError(

@@ -78,7 +78,9 @@ def objections(events: Iterable[Event], size: str) -> Iterator[str]:
     if check is not None and not check.reliable:
         yield check.reason
     for name, audit in (("the teacher", audits.get(None)), (size, audits.get(size))):
-        if audit is not None and (told := unread(audit)):
+        if audit is not None and audit.error:
+            yield f"{name} could not be audited (resume --retry-failed repeats it): {audit.error}"
+        elif audit is not None and (told := unread(audit)):
             yield f"{name} {told}"
     if (student := audits.get(size)) is not None:
         for shortcut in shortcuts_of(student.__dict__):

@@ -20,9 +20,14 @@ ERRNOS = frozenset(
         errno.ENFILE,
         errno.ESTALE,
         errno.EFBIG,
+        errno.ENOTCONN,
+        errno.ETIMEDOUT,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.EHOSTDOWN,
     }
 )
-"""No space, quota, device fault, read-only, too many open files, network file system gone."""
+"""No space, quota, device fault, read-only, too many open files, file system or device gone."""
 
 WORDS = tuple(os.strerror(number).lower() for number in sorted(ERRNOS))
 """The same in the texts of libraries that do not pass the number on, such as safetensors."""

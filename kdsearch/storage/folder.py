@@ -146,6 +146,8 @@ def make_run_directory(run: Path, *, shared: bool) -> None:
     """
     try:
         run.mkdir(parents=True, exist_ok=True, mode=0o777 if shared else 0o700)
+        if not shared:  # it may have been there, empty
+            run.chmod(0o700)
     except OSError as error:
         raise RunError(
             f"the run directory cannot be made: {error.strerror}", where=str(run)

@@ -31,6 +31,7 @@ def config(tmp_path: Path) -> dict[str, Any]:
     payload = {"kind": "any", "run": str(tmp_path)}
     job = {"id": "small-c0-s0", "payload": payload}
     locks = tmp_path / "ray" / "locks"
+    locks.parent.mkdir()
     return {"job": job, "perform": "some.module:told", "locks": str(locks), "stall_timeout": 30.0}
 
 
@@ -47,7 +48,7 @@ def test_two_workers_never_do_the_same_job(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainable, "SECONDS_TO_LET_GO", 0.0)
-    (tmp_path / "ray" / "locks").mkdir(parents=True)
+    (tmp_path / "ray" / "locks").mkdir()
     with FileLock(tmp_path / "ray" / "locks" / "small-c0-s0.lock"):
         kind, error = trainable._outcome(config, lambda progress: None)
     assert kind == "error"

@@ -75,7 +75,7 @@ def test_a_killed_recipe_trains_only_the_seeds_that_it_lacks() -> None:
 def test_a_recipe_whose_seeds_fail_stays_undecided() -> None:
     policy, _ = recipe_search({("A-c0-s2", None): None}, 0.0)
     assert policy.outcome() == "undecided"
-    assert "too few of its 3 seeds" in policy.verdicts()[0].reason
+    assert "1 of its 3 seeds failed" in policy.verdicts()[0].reason
 
 
 def test_a_ladder_that_grew_after_confirm_was_opened_is_exploratory() -> None:
