@@ -61,6 +61,12 @@ def test_a_run_resumes_anywhere_and_under_its_own_spec_and_data_alone(
         resume(folder, run_locally)
     data.write_text(data.read_text().removesuffix("\n300"))
     assert resume(folder, run_locally) == summary
+    plugin.write_text(FILED + "\n# edited\n")
+    (folder / "summary.json").unlink()
+    with pytest.raises(RunError, match="the code has changed since the run began: domain 'filed'"):
+        resume(folder, run_locally)
+    plugin.write_text(FILED)
+    assert resume(folder, run_locally) == summary
     written = (folder / "spec.yaml").read_text()
     (folder / "spec.yaml").write_text(written.replace("max_steps: 3", "max_steps: 4"))
     with pytest.raises(RunError, match=r"spec has changed .*train.max_steps: 3 → 4"):

@@ -197,3 +197,66 @@ def test_a_directory_of_other_files_is_refused(
 
 def test_a_run_is_nobody_else_s_business(finished: tuple[SmallSearch, Path, str]) -> None:
     assert stat.S_IMODE(finished[1].stat().st_mode) == 0o700
+
+
+def test_a_journal_of_another_run_is_refused(
+    finished: tuple[SmallSearch, Path, str], copied: tuple[Path, str], tmp_path: Path
+) -> None:
+    finished[0].until(tmp_path / "other", "teacher_ready")
+    shutil.copy(tmp_path / "other" / "journal.jsonl", copied[0] / "journal.jsonl")
+    with pytest.raises(RunError, match="the journal is of another run"):
+        resume(copied[0], run_locally)
+
+
+def test_results_without_a_journal_are_not_made_anew(copied: tuple[Path, str]) -> None:
+    (copied[0] / "journal.jsonl").unlink()
+    with pytest.raises(RunError, match=r"journal.jsonl is missing, and summary.json and trials"):
+        resume(copied[0], run_locally)
+
+
+def test_once_confirm_is_opened_a_student_is_not_exchanged(
+    finished: tuple[SmallSearch, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished[0].until(tmp_path / "run", "confirm_opened")
+    shutil.rmtree(tmp_path / "run" / "trials" / "tiny-c0-s0" / "student")
+    train = jobs.train_student
+
+    def other(workspace: Any, job: Any, report: Any) -> Any:
+        return train(workspace, {**job, "seed": job["seed"] + 9}, report)
+
+    monkeypatch.setitem(jobs._KINDS, "train", other)
+    with pytest.raises(RunError, match="training it again gave another student"):
+        resume(tmp_path / "run", run_locally)
+
+
+def test_a_match_whose_audit_failed_is_not_declared_until_it_is_repeated(
+    finished: tuple[SmallSearch, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search, _, answer = finished
+
+    def fails(*_: Any) -> Any:
+        raise ValueError("no luck")
+
+    monkeypatch.setitem(jobs._KINDS, "audit", fails)
+    told = search.begin(tmp_path / "run")["selected"]["withheld"]
+    assert [line for line in told if "tiny could not be audited" in line]
+    monkeypatch.undo()
+    assert answer_of(resume(tmp_path / "run", run_locally, retry_failed=True)) == answer
+
+
+@pytest.mark.parametrize("place", ["journal.jsonl", "trials/tiny-c0-s0", "teacher/confirm.jsonl"])
+def test_links_in_a_run_directory_are_not_followed(
+    finished: tuple[SmallSearch, Path, str], tmp_path: Path, place: str
+) -> None:
+    finished[0].until(tmp_path / "run", "teacher_ready")
+    victim, link = tmp_path / "victim", tmp_path / "run" / place
+    victim.mkdir()
+    (victim / "checkpoint-500").mkdir()
+    (victim / "precious").write_text("mine, without an end")
+    link.parent.mkdir(exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(victim / "precious" if link.suffix else victim)
+    with pytest.raises(RunError, match="a link stands where kdsearch writes"):
+        finished[0].resume(tmp_path / "run")
+    assert (victim / "precious").read_text() == "mine, without an end"
+    assert sorted(file.name for file in victim.iterdir()) == ["checkpoint-500", "precious"]

@@ -7,9 +7,11 @@ scheduler passes reports on, and the searcher hears of jobs' beginnings and ends
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import ray
 from ray.tune.experiment import Trial
 from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -17,6 +19,7 @@ from ray.tune.search import ConcurrencyLimiter, Searcher
 
 from kdsearch.cluster.stalls import take_stall
 from kdsearch.cluster.trainable import MESSAGE
+from kdsearch.errors import StorageError
 from kdsearch.search.rules import Idle
 from kdsearch.search.run_faults import rebuilt, run_fault
 
@@ -29,6 +32,9 @@ CAUSES = {
     "node has died": "its node died",
 }
 """What Ray writes of a dead worker, and what that means."""
+
+SECONDS_BETWEEN_LOOKS = 10.0
+"""At the nodes of the cluster."""
 
 KILLED = "the process was killed or crashed"
 """The cause of death that leaves no other trace."""
@@ -162,6 +168,7 @@ class StopDecided(FIFOScheduler):
     def __init__(self, searcher: DirectedSearcher) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # of Ray
         self.searcher = searcher
+        self._looked = time.monotonic()
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Return STOP or CONTINUE."""
@@ -178,10 +185,27 @@ class StopDecided(FIFOScheduler):
 
         Raises:
             Exception: The fault; raised in a report it would be wrapped in another.
+            StorageError: If no node is alive any more.
         """
         if self.searcher.fault is not None:
             raise self.searcher.fault
+        self._check_alive()
         return super().choose_trial_to_run(tune_controller)
+
+    def _check_alive(self) -> None:
+        """Notice that no node is left: Tune would wait for one without a word.
+
+        Raises:
+            StorageError: If so.
+        """
+        if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = time.monotonic()
+        if not any(node["Alive"] for node in ray.nodes()):
+            raise StorageError(
+                "no node of the Ray cluster is alive any more",
+                fix="see its logs under /tmp/ray, then resume the run",
+            )
 
 
 class NoteLost(TrialProgressCallback):

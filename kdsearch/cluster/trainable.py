@@ -44,6 +44,11 @@ def work(config: Mapping[str, Any]) -> None:
         tune.report({MESSAGE: json.dumps({kind: content})})
 
     run, job, minutes = Path(config["locks"]).parent.parent, config["job"], config["stall_timeout"]
+    if not Path(config["locks"]).parent.is_dir():  # the driver has made it
+        lost = "the run directory is not there: is it mounted on this node?"
+        fault = StorageError(lost, where=str(run), fix="mount it, then resume the run")
+        tell("fault", described(fault))
+        return
     if (stalled := take_stall(run, job["id"], minutes)) is not None:
         tell("error", stalled)
         return
@@ -86,12 +91,6 @@ def _held(folder: Path, job: str) -> AbstractContextManager[object]:
     Raises:
         RunError: If another worker does not let go.
     """
-    if not folder.parent.is_dir():  # the driver has made it
-        raise StorageError(
-            "the run directory is not there: is it mounted on this node?",
-            where=str(folder.parent.parent),
-            fix="mount it, then resume the run",
-        )
     Folder(folder.parent).make(folder.name)
     try:
         return FileLock(folder / f"{job}.lock").acquire(timeout=SECONDS_TO_LET_GO)

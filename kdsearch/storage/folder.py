@@ -39,7 +39,8 @@ class Folder:
         """Return a place inside.
 
         Raises:
-            RunError: If it is outside, or there is a link on the way.
+            RunError: If it is outside.
+            StorageError: If there is a link on the way.
         """
         place = self.root.joinpath(*parts)
         if not place.is_relative_to(self.root) or ".." in place.parts[len(self.root.parts) :]:
@@ -48,7 +49,7 @@ class Folder:
         for count in range(1, 1 + len(below)):
             step = self.root.joinpath(*below[:count])
             if step.is_symlink():
-                raise RunError(
+                raise StorageError(
                     "a link stands where kdsearch writes",
                     where=str(step),
                     fix="remove it: links inside of this folder are not followed",

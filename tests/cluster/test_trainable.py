@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -135,3 +136,16 @@ def test_a_job_that_speaks_is_let_alone(tmp_path: Path) -> None:
     with watched(tmp_path, "small-c0-s0", 60.0) as alive:
         alive()
     assert take_stall(tmp_path, "small-c0-s0", 1.0) is None
+
+
+def test_a_worker_does_not_make_a_run_directory_that_is_not_mounted(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: list[Any] = []
+    monkeypatch.setattr("ray.tune.report", lambda told: reports.append(json.loads(told["message"])))
+    (tmp_path / "ray").rmdir()
+    trainable.work(config)
+    [told] = reports
+    assert isinstance(rebuilt(told["fault"]), StorageError)
+    assert "is it mounted on this node?" in told["fault"]["message"]
+    assert list(tmp_path.iterdir()) == []

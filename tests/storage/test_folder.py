@@ -102,6 +102,7 @@ def test_what_is_filled_is_readable_as_the_umask_says(tmp_path: Path) -> None:
 def test_a_run_directory_is_private_unless_shared(tmp_path: Path, shared: bool, mode: int) -> None:
     before = os.umask(0o022)
     try:
+        (tmp_path / "run").mkdir()  # such as a user makes it
         make_run_directory(tmp_path / "run", shared=shared)
     finally:
         os.umask(before)
