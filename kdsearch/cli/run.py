@@ -154,10 +154,12 @@ def carried_out(
         if folder.exists():
             say(f"continue with: kdsearch resume {shlex.quote(str(folder))}", err=True)
         return ExitCode.INTERRUPTED
-    except StorageError:
-        if (folder / "manifest.json").exists():
-            click.echo(f"continue with: kdsearch resume {shlex.quote(str(folder))}", err=True)
-        raise
+    except StorageError as error:
+        if not (folder / "manifest.json").exists():
+            raise
+        advice = f"{error.fix}; " if error.fix else ""
+        again = f"{advice}continue with: kdsearch resume {shlex.quote(str(folder))}"
+        raise StorageError(error.message, where=error.where, fix=again) from error
     if as_json:
         print_json(summary)
     else:
