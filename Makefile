@@ -36,7 +36,6 @@ slow: .venv/installed-dev
 	$(BIN)/python -m pytest -q -m slow $(ARGS)
 	$(BIN)/python -m benchmarks.level
 	$(BIN)/python -m benchmarks.simulate_search
-	$(BIN)/python -m benchmarks.mutations
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.chaos
 
 format: .venv/installed-dev

@@ -2,14 +2,15 @@
 
     python -m benchmarks.chaos
 
-prints a table of four campaigns:
+prints a table of five campaigns:
 
 * kills: the process ends before each of its file operations, and, at each sync, with the end of the
   file torn off; then the run is resumed;
 * flips: one bit of a file is flipped in a run that has finished, one about to test on confirm, and
   one with a checkpoint; then the run is resumed;
 * full disk: the run lies on a disk that is too small (a tmpfs, so Linux only), which then grows;
-* removal: the journal or the whole run directory is removed while the run is going on.
+* removal: the journal or the whole run directory is removed while the run is going on;
+* mutations: commands read mutated tables and specs, and find broken plugins.
 
 A case is `same` if the run ends with the same answer, `told` if an error, warning or event names
 what happened, `silent` if the answer is another one without a word, `wedged` if the run can neither
@@ -44,13 +45,14 @@ from benchmarks.chaos_faults import (
     restore,
 )
 from benchmarks.chaos_search import SmallSearch, answer_of, events_of, repeated_trials
+from benchmarks.mutations import campaign
 from kdsearch.search.journal import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 SAME, TOLD, SILENT, WEDGED, REPEATED = "same", "told", "silent", "wedged", "repeated"
-CAMPAIGNS = ("kills", "flips", "full disk", "removal")
+CAMPAIGNS = ("kills", "flips", "full disk", "removal", "mutations")
 OUTCOMES = (SAME, TOLD, SILENT, WEDGED, REPEATED)
 
 SMALLEST_DISK, DISK_STEP, WHOLE_DISK = 2**18, 2**17, 2**26
@@ -147,7 +149,7 @@ def kills(bench: Bench, every: int = 1) -> Iterator[Case]:
 
 
 def flips(bench: Bench, count: int, seed: int = 0) -> Iterator[Case]:
-    """Flip a bit in files of each kind, in a run at three places of its way."""
+    """Flip bits in files of each kind, so many a kind, in a run at three places of its way."""
     operations = bench.operations()
     sealed = [place for place, (name, path) in enumerate(operations) if _seals(name, path)]
     bench.killed(sealed[-1] + 1)
@@ -156,14 +158,15 @@ def flips(bench: Bench, count: int, seed: int = 0) -> Iterator[Case]:
     in_child(lambda: str(bench.search.until(bench.run, "confirm_opened")))
     bases["confirm opened"] = bench.saved("opened")
     generator = random.Random(seed)
-    for number in range(count):
-        name = list(bases)[number % len(bases)]
-        restore(bases[name], bench.work)
-        kinds = _by_kind(bench.run)
-        kind = generator.choice(sorted(kinds))
-        file = generator.choice(kinds[kind])
-        where = f"{name}, {file.relative_to(bench.run)}, {flip_bit(file, generator)}"
-        yield bench.judged(f"flips: {kind}", where, bench.resumed())
+    files = {name: _by_kind(folder / "run") for name, folder in bases.items()}
+    for kind in sorted({kind for kinds in files.values() for kind in kinds}):
+        having = [name for name, kinds in files.items() if kind in kinds]
+        for number in range(count):
+            name = having[number % len(having)]
+            restore(bases[name], bench.work)
+            file = bench.run / generator.choice(files[name][kind]).relative_to(bases[name] / "run")
+            where = f"{name}, {file.relative_to(bench.run)}, {flip_bit(file, generator)}"
+            yield bench.judged(f"flips: {kind}", where, bench.resumed())
 
 
 def full_disks(bench: Bench, sizes: Sequence[int]) -> Iterator[Case]:
@@ -213,6 +216,14 @@ def removals(bench: Bench) -> Iterator[Case]:
         ended = in_child(work)
         outcome = {0: SILENT, 1: TOLD}.get(ended.status, WEDGED)
         yield Case("removal", outcome, f"{name}: {ended.text}")
+
+
+def mutations(table_count: int, spec_count: int) -> Iterator[Case]:
+    """Give commands mutated tables and specs, and broken plugins; see `benchmarks.mutations`."""
+    for kind, found in campaign(table_count, spec_count, seed=0).items():
+        for each in found:
+            outcome = WEDGED if each.violation else TOLD if each.code else SAME
+            yield Case(f"mutated {kind}", outcome, f"{each.name}: {each.violation}")
 
 
 def _failed(run: Path) -> list[str]:
@@ -277,8 +288,10 @@ def main() -> None:
     """Run all campaigns and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="kill at every so many operations")
-    parser.add_argument("--flips", type=int, default=1200)
+    parser.add_argument("--flips", type=int, default=200, help="bits of each kind of file")
     parser.add_argument("--disks", type=int, default=20)
+    parser.add_argument("--tables", type=int, default=500)
+    parser.add_argument("--specs", type=int, default=3000)
     parser.add_argument("--only", choices=CAMPAIGNS, help="one campaign alone")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="kdsearch-chaos-") as folder:
@@ -289,6 +302,7 @@ def main() -> None:
             "flips": lambda: flips(bench, asked.flips),
             "full disk": lambda: full_disks(bench, disk_sizes(asked.disks)),
             "removal": lambda: removals(bench),
+            "mutations": lambda: mutations(asked.tables, asked.specs),
         }
         chosen = [asked.only] if asked.only else CAMPAIGNS
         for case in chain.from_iterable(begun[name]() for name in chosen):
