@@ -144,6 +144,7 @@ def test_random_labels_in_confirm_are_unreliable_data(
     assert benchmark(tmp_path / "run") == ([], 0)
 
 
+@pytest.mark.slow
 def test_random_labels_by_force_are_a_match_that_says_so(
     search: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -219,6 +220,7 @@ def test_a_margin_beyond_the_lead_over_guessing_trains_no_student(
     )
 
 
+@pytest.mark.slow
 def test_forced_past_the_margin_the_match_is_flagged(
     search: Callable[..., dict[str, Any]],
 ) -> None:

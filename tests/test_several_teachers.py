@@ -94,7 +94,7 @@ def ready(folder: Path) -> TeacherReady:
 EVERY = "losses={answer_ce: {}, soft_labels: {temperature: 2}, hidden_mse@small: {}}"
 
 
-@pytest.mark.parametrize("top_k", [None, 16])
+@pytest.mark.parametrize("top_k", [pytest.param(None, marks=pytest.mark.slow), 16])
 def test_stored_and_online_teachers_train_alike(
     search: Callable[..., dict[str, Any]], tmp_path: Path, top_k: int | None
 ) -> None:

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.skipif(sys.platform != "linux", reason="audits file operations by /proc, mounts tmpfs")
 def test_nothing_is_lost_or_silently_different() -> None:
-    share = ("--every", "170", "--flips", "1", "--disks", "1", "--tables", "2", "--specs", "2")
+    share = ("--every", "290", "--flips", "1", "--disks", "1", "--tables", "2", "--specs", "2")
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.chaos", *share],
         cwd=ROOT,
