@@ -8,6 +8,12 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kdsearch.search.journal import journal_line, read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def record(run: Path, destination: Path) -> None:
@@ -16,7 +22,8 @@ def record(run: Path, destination: Path) -> None:
     Paths below the working directory, where the run was started, become relative to it.
     """
     destination.mkdir(parents=True)
-    for name in ("journal.jsonl", "summary.json", "units.json"):
+    (destination / "journal.jsonl").write_bytes(b"".join(_lines(run)))
+    for name in ("summary.json", "units.json"):
         if (run / name).exists():
             text = (run / name).read_text(encoding="utf8").replace(f"{Path.cwd()}/", "")
             (destination / name).write_text(text, encoding="utf8")
@@ -28,6 +35,16 @@ def record(run: Path, destination: Path) -> None:
         lines = [json.loads(line) for line in answers.read_text(encoding="utf8").splitlines()]
         kept = [json.dumps({"id": line["id"], "score": line["score"]}) for line in lines]
         copy.write_text("\n".join(kept) + "\n", encoding="utf8")
+
+
+def _lines(run: Path) -> Iterator[bytes]:
+    """Yield the lines of a journal without the digests of files that are not kept."""
+    total = b""
+    for record in read(run / "journal.jsonl"):
+        stored = {key: value for key, value in record.to_json().items() if key != "files"}
+        text = json.dumps(stored, ensure_ascii=False).replace(f"{Path.cwd()}/", "")
+        line, total = journal_line(text, total)
+        yield line
 
 
 def main() -> None:

@@ -77,9 +77,7 @@ class Journal:
         """
         record = Record(len(self.records), time.time(), event)
         line = json.dumps(_finite(record.to_json()), allow_nan=False, ensure_ascii=False)
-        body = line.encode(errors="backslashreplace")[:-1]  # a lone surrogate as its escape
-        total = _sum(self._sum, body)
-        data = b'%b, "sum": "%b"}\n' % (body, total)
+        data, total = journal_line(line, self._sum)
         self._check_there()
         try:
             if self._stream.write(data) != len(data):
@@ -180,6 +178,18 @@ def _parse(path: Path) -> _Read:
         records.append(record)
         end += len(line) + 1
     return _Read(records, end, total)
+
+
+def journal_line(text: str, before: bytes) -> tuple[bytes, bytes]:
+    """Return a line of a journal, and the checksum that the next one continues.
+
+    Args:
+        text: A JSON object; a lone surrogate is written as its escape.
+        before: The checksum of the line before it; empty for the first.
+    """
+    body = text.encode(errors="backslashreplace")[:-1]
+    total = _sum(before, body)
+    return b'%b, "sum": "%b"}\n' % (body, total), total
 
 
 def _sum(before: bytes, line: bytes) -> bytes:
