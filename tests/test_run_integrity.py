@@ -62,6 +62,7 @@ def cut(file: Path) -> None:
         ("trials/tiny-baseline-s0/dev.jsonl", zero_scores, "trial_repaired"),
         ("teacher/dev.jsonl", zero_scores, None),
         ("teacher/model/model.safetensors", flip, None),
+        ("teacher/signals.json", flip, None),
         ("students/tiny/model.safetensors", cut, None),
         ("summary.json", cut, None),
         ("summary.json", flip, None),
@@ -88,6 +89,20 @@ def test_damage_before_confirm_is_found_by_the_job_that_reads(
     flip(tmp_path / "run" / WEIGHTS)
     assert answer_of(resume(tmp_path / "run", run_locally)) == answer
     assert "trial_repaired" in events_of(tmp_path / "run")
+
+
+def test_damage_on_the_way_fails_no_trial(
+    finished: tuple[SmallSearch, Path, str], tmp_path: Path
+) -> None:
+    search, _, answer = finished
+
+    def damage(record: Any) -> None:
+        if record.event.name == "teacher_ready":
+            flip(tmp_path / "run" / "teacher" / "signals.json")
+
+    with pytest.raises(StorageError, match="a file of the teacher was damaged during the run"):
+        run(search.spec, search.host, tmp_path / "run", run_locally, force=True, sinks=[damage])
+    assert answer_of(resume(tmp_path / "run", run_locally)) == answer
 
 
 @pytest.mark.parametrize("path", ["journal.jsonl", "manifest.json"])

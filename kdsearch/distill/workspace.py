@@ -183,6 +183,7 @@ class Workspace:
         """Return the digests of all that trials read of the teachers and of the ladder."""
         found: list[Path] = [self.ladder_folder]
         for workspace in (*self.earlier, self):
+            found.append(workspace.signal_note)
             for teacher in workspace.teachers.values():
                 made = teacher.folder if teacher.folder.is_relative_to(self.run) else None
                 found += [

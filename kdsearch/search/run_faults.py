@@ -1,14 +1,19 @@
 """Errors of a job that end the whole run, told apart from those that fail one trial.
 
-Other data than the driver's make every trial worthless; a full disk or a lost mount says nothing
-about a trial, and must not count as evidence.
+Other data than the driver's make every trial worthless; a full disk, a lost mount or a damaged file
+says nothing about a trial, and must not count as evidence.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kdsearch.errors import InconsistentDataError, KdsearchError, StorageError
+from kdsearch.errors import (
+    DamagedFileError,
+    InconsistentDataError,
+    KdsearchError,
+    StorageError,
+)
 from kdsearch.storage import exhausted, storage_fault
 
 if TYPE_CHECKING:
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KINDS: Mapping[str, type[KdsearchError]] = {
-    kind.__name__: kind for kind in (InconsistentDataError, StorageError)
+    kind.__name__: kind for kind in (InconsistentDataError, StorageError, DamagedFileError)
 }
 """What crosses from a worker to the driver, by name."""
 
@@ -28,7 +33,7 @@ def run_fault(error: BaseException, run: Path) -> KdsearchError | None:
         error: What the job raised.
         run: The run directory.
     """
-    if isinstance(error, InconsistentDataError | StorageError):
+    if isinstance(error, InconsistentDataError | StorageError | DamagedFileError):
         return error
     fault = storage_fault(error)
     if fault is None and exhausted(run):
