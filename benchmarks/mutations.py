@@ -18,6 +18,7 @@ import sys
 import tempfile
 import unicodedata
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -31,7 +32,7 @@ from kdsearch.errors import ExitCode
 from kdsearch.report.visible import OBEYED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 ROOT = Path(__file__).parent.parent
 TOY = ROOT / "tests" / "fixtures" / "toy_domain.py"
@@ -154,10 +155,21 @@ def place_nasty(data: Any, random: Random) -> None:
         return
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep warnings about skipped rows from being printed a thousand times."""
+    logger = logging.getLogger("kdsearch")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def tables(count: int, seed: int, report: Callable[[Ended], None]) -> None:
     """Plan searches on mutated tables of every first-party domain, and on mutated answers."""
-    logging.getLogger("kdsearch").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as home:
+    with _quiet(), tempfile.TemporaryDirectory() as home:
         for number in range(count):
             random = Random(f"{seed}-table-{number}")
             sound = SOUND[number % len(SOUND)]
