@@ -68,4 +68,4 @@ def test_it_is_refused_at_its_key(toy_spec: Path, toy_host: Host, override: str,
     ],
 )
 def test_what_is_possible_stays_so(toy_spec: Path, toy_host: Host, override: str) -> None:
-    load_spec(toy_spec, toy_host, [override])
+    assert load_spec(toy_spec, toy_host, [override]) != load_spec(toy_spec, toy_host)
